@@ -1,1 +1,2 @@
 export * from "./can-interface.ts";
+export * from "./transmit.ts";

@@ -1,0 +1,27 @@
+import type { FrameBatch } from "@canfleet/sdk";
+
+/** What became of a frame that somebody asked to be sent (docs/wire-mqtt.md 2.3). */
+export type SendCode = "sent" | "denied" | "expired" | "no-buffer" | "bus-off" | "unsupported" | "failed" | "duplicate";
+
+/** Who asks: a host on the raw link that the operator named, an MQTT client, or a bridge of this edge. */
+export type SendSource = "link" | "mqtt" | "bridge";
+
+/** Frames that somebody asks to be put on the bus, in order. */
+export interface SendOrder {
+  /** Owned by the order from now on; timestamps and own/echo flags are ignored. */
+  frames: FrameBatch;
+  source: SendSource;
+  /** ms from now within which each frame must be on the bus. */
+  ttlMs: number;
+  /**
+   * Told once for each row, in any order.
+   *
+   * @param timestampUs kernel time of the echo of a sent frame; undefined where the driver gives none
+   */
+  settled?: (row: number, code: SendCode, timestampUs: number | undefined) => void;
+}
+
+/** The one way onto a bus: checks the allow-list, keeps the order, answers every frame. */
+export interface Transmitter {
+  submit(order: SendOrder): void;
+}
