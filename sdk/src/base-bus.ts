@@ -34,6 +34,14 @@ export abstract class BaseBus implements Bus {
   }
 
   abstract send(message: Message, options?: SendOptions): Promise<SendResult>;
+
+  async sendBatch(batch: FrameBatch, options: Pick<SendOptions, "ttlMs"> = {}): Promise<void> {
+    for (let i = 0; i < batch.count; i++) {
+      this.send(Message.fromBatch(batch, i), options).catch((error: unknown) => this.reportError(asError(error)));
+    }
+    return Promise.resolve();
+  }
+
   /** Gives back what the carrier holds. Called once. */
   protected abstract close(): Promise<void>;
 

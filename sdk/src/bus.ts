@@ -64,6 +64,12 @@ export interface Bus extends AsyncIterable<Message>, AsyncDisposable {
    * @throws CanfleetError `SEND_*` or `WIRE_CANNOT_CARRY` with the reason
    */
   send(message: Message, options?: SendOptions): Promise<SendResult>;
+  /**
+   * Queues every frame of a batch, in order; what becomes of them is told by `error` events only.
+   *
+   * @throws CanfleetError when the batch as a whole cannot be queued
+   */
+  sendBatch(batch: FrameBatch, options?: Pick<SendOptions, "ttlMs">): Promise<void>;
   /** The next frame; null when the time is over or the bus is shut down. */
   recv(options?: RecvOptions): Promise<Message | null>;
   /** Only frames that pass are received from now on. No filters: all frames. */

@@ -1,7 +1,4 @@
-import type { FrameBatch } from "@canfleet/sdk";
-
-/** What became of a frame that somebody asked to be sent (docs/wire-mqtt.md 2.3). */
-export type SendCode = "sent" | "denied" | "expired" | "no-buffer" | "bus-off" | "unsupported" | "failed" | "duplicate";
+import type { FrameBatch, SendCode } from "@canfleet/sdk";
 
 /** Who asks: a host on the raw link that the operator named, an MQTT client, or a bridge of this edge. */
 export type SendSource = "link" | "mqtt" | "bridge";

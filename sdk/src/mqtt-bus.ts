@@ -1,0 +1,250 @@
+import { BaseBus, type BaseBusOptions } from "./base-bus.ts";
+import type { SendOptions, SendResult } from "./bus.ts";
+import { FrameBatch, type FrameParts } from "./can/frame-batch.ts";
+import type { Message } from "./can/message.ts";
+import { Continuity } from "./continuity.ts";
+import { CanfleetError, type ErrorCode } from "./errors.ts";
+import { HubConnection, type HubConnectionOptions } from "./hub-connection.ts";
+import { decodeBatch } from "./wire/batch.ts";
+import {
+  decodeSendReport,
+  encodeSendRequest,
+  MAX_SEND_FRAMES,
+  MAX_TTL_MS,
+  type SendCode,
+  type SendReport,
+} from "./wire/send-request.ts";
+import { assertBase, assertBusName, assertEdgeName, busTopic, DEFAULT_BASE, parseTopic } from "./wire/topics.ts";
+
+export interface MqttBusOptions extends BaseBusOptions {
+  /** Edge name; "+" hears all edges. */
+  edge: string;
+  /** Bus name; "+" hears all buses. */
+  bus: string;
+  /** First part of all topics. Default "canfleet". */
+  base?: string;
+  username?: string;
+  password?: string;
+  /** How long `connect` waits for the hub, ms. Default 5,000. */
+  connectTimeoutMs?: number;
+}
+
+/** How much longer than the time to live a sender waits for the edge's answer, ms: the way there and back. */
+const ANSWER_GRACE_MS = 2_000;
+const DEFAULT_TTL_MS = 500;
+
+interface Pending {
+  rows: { resolve(result: SendResult): void; reject(error: Error): void }[];
+  timer: ReturnType<typeof setTimeout>;
+}
+
+/** Frames that were asked to be sent in this turn of the event loop with the same time to live: one request. */
+interface Collected {
+  frames: FrameBatch;
+  ttlMs: number;
+  rows: Pending["rows"];
+}
+
+/** A bus behind a hub, or with "+" several of them: the same API as `TCPBus`, over MQTT. Runs in browsers too. */
+export class MqttBus extends BaseBus {
+  readonly #hub: HubConnection;
+  readonly #base: string;
+  readonly #edge: string;
+  readonly #bus: string;
+  readonly #continuity = new Continuity();
+  readonly #pending = new Map<string, Pending>();
+  #collected: Collected | undefined;
+
+  private constructor(url: string, options: MqttBusOptions) {
+    super(options);
+    this.#base = options.base ?? DEFAULT_BASE;
+    this.#edge = options.edge;
+    this.#bus = options.bus;
+    assertBase(this.#base);
+    if (options.edge !== "+") assertEdgeName(options.edge);
+    if (options.bus !== "+") assertBusName(options.bus);
+    this.#hub = new HubConnection(url, this.#hubOptions(options));
+  }
+
+  #hubOptions(options: MqttBusOptions): HubConnectionOptions {
+    return {
+      ...(options.username === undefined ? {} : { username: options.username }),
+      ...(options.password === undefined ? {} : { password: options.password }),
+      onMessage: (topic, payload) => this.#onMessage(topic, payload),
+      onConnect: () => this.connected(),
+      onDisconnect: (reason) => this.disconnected(reason),
+    };
+  }
+
+  /**
+   * Connects to a hub and subscribes; from then on it reconnects by itself.
+   *
+   * @param url `mqtt://`, `mqtts://`, `ws://` or `wss://`
+   * @throws CanfleetError `HUB_UNREACHABLE`, `HUB_REFUSED`, `WIRE_BAD_TOPIC`, `CONFIG_INVALID`
+   */
+  static async connect(url: string, options: MqttBusOptions): Promise<MqttBus> {
+    const bus = new MqttBus(url, options);
+    try {
+      await bus.#hub.ready(options.connectTimeoutMs);
+      await bus.#hub.subscribe([bus.#topic("frames")], 0);
+      await bus.#hub.subscribe([bus.#topic("sent")], 1);
+    } catch (error) {
+      await bus.shutdown();
+      throw error;
+    }
+    return bus;
+  }
+
+  #topic(leaf: "frames" | "sent" | "send"): string {
+    return busTopic(this.#base, this.#edge, this.#bus, leaf);
+  }
+
+  #onMessage(topic: string, payload: Uint8Array): void {
+    const parsed = parseTopic(this.#base, topic);
+    if (parsed?.bus === undefined) return;
+    try {
+      if (parsed.leaf === "frames") this.#onFrames(`${parsed.edge}/${parsed.bus}`, payload);
+      else if (parsed.leaf === "sent" && this.#pending.size > 0) this.#onReport(decodeSendReport(payload));
+    } catch (error) {
+      this.reportError(error as Error);
+    }
+  }
+
+  #onFrames(channel: string, payload: Uint8Array): void {
+    const batch = decodeBatch(payload);
+    const { missing, repeated } = this.#continuity.follow(channel, batch);
+    if (repeated) return;
+    if (missing > 0) this.reportLoss({ hub: missing }, channel);
+    this.deliver(batch, channel);
+  }
+
+  /**
+   * Asks the edge to send a frame. Resolves once the request is on its way to the hub; with `confirm` once the frame
+   * was on the bus. A refusal that nobody waits for comes as an `error` event.
+   *
+   * @throws CanfleetError `HUB_UNREACHABLE` without a connection, `SEND_*` with the edge's answer
+   * @throws RangeError for a bus with "+", or a time to live outside 1–60,000 ms
+   */
+  async send(message: Message, options: SendOptions = {}): Promise<SendResult> {
+    const answered = this.#request([message.toParts()], options.ttlMs ?? DEFAULT_TTL_MS)[0]!;
+    if (options.confirm) return answered;
+    answered.catch((error: unknown) => this.reportError(error as Error));
+    return { timestampUs: undefined };
+  }
+
+  /** Sends rows of a batch; refusals come as `error` events. */
+  override async sendBatch(batch: FrameBatch, options: Pick<SendOptions, "ttlMs"> = {}): Promise<void> {
+    for (let i = 0; i < batch.count; i++) {
+      const [answered] = this.#request([partsOf(batch, i)], options.ttlMs ?? DEFAULT_TTL_MS);
+      answered!.catch((error: unknown) => this.reportError(error as Error));
+    }
+    return Promise.resolve();
+  }
+
+  #request(frames: FrameParts[], ttlMs: number): Promise<SendResult>[] {
+    this.assertOpen();
+    if (this.#edge === "+" || this.#bus === "+") throw new RangeError("sending needs one edge and one bus, not +");
+    if (!(ttlMs >= 1 && ttlMs <= MAX_TTL_MS)) throw new RangeError(`ttlMs must be 1 to ${MAX_TTL_MS}, got ${ttlMs}`);
+    if (!this.#hub.isConnected) throw unreachable(this.#hub.url);
+    return frames.map((frame) => {
+      const collected = this.#collectedFor(ttlMs);
+      collected.frames.push(frame);
+      return new Promise<SendResult>((resolve, reject) => {
+        collected.rows.push({ resolve, reject });
+      });
+    });
+  }
+
+  #collectedFor(ttlMs: number): Collected {
+    const open = this.#collected;
+    if (open?.ttlMs === ttlMs && open.frames.count < MAX_SEND_FRAMES) return open;
+    this.#flush();
+    const collected = { frames: new FrameBatch(MAX_SEND_FRAMES), ttlMs: Math.ceil(ttlMs), rows: [] };
+    this.#collected = collected;
+    queueMicrotask(() => this.#flush(collected));
+    return collected;
+  }
+
+  #flush(only = this.#collected): void {
+    const collected = this.#collected;
+    if (!collected || collected !== only) return;
+    this.#collected = undefined;
+    const nonce = crypto.getRandomValues(new Uint8Array(16));
+    const request = encodeSendRequest(nonce, collected.ttlMs, collected.frames);
+    // QoS 0: a transport that repeats a request after an outage would make it stale, or do it twice.
+    if (!this.#hub.publish(this.#topic("send"), request)) {
+      for (const row of collected.rows) row.reject(unreachable(this.#hub.url));
+      return;
+    }
+    const key = nonce.toString();
+    const timer = setTimeout(() => this.#giveUp(key), collected.ttlMs + ANSWER_GRACE_MS);
+    this.#pending.set(key, { rows: collected.rows, timer });
+  }
+
+  #giveUp(key: string): void {
+    const pending = this.#pending.get(key);
+    this.#pending.delete(key);
+    const channel = `${this.#edge}/${this.#bus}`;
+    for (const row of pending?.rows ?? []) {
+      row.reject(new CanfleetError("SEND_EXPIRED", `${channel}: no answer from the edge within the time to live`));
+    }
+  }
+
+  #onReport(report: SendReport): void {
+    const key = report.nonce.toString();
+    const pending = this.#pending.get(key);
+    if (!pending) return;
+    clearTimeout(pending.timer);
+    this.#pending.delete(key);
+    pending.rows.forEach((row, i) => {
+      const code = report.results[i] ?? "failed";
+      if (code === "sent") row.resolve({ timestampUs: report.timestampsUs[i] ?? undefined });
+      else row.reject(sendError(code, `${this.#edge}/${this.#bus}`));
+    });
+  }
+
+  protected async close(): Promise<void> {
+    this.#flush();
+    for (const key of [...this.#pending.keys()]) {
+      clearTimeout(this.#pending.get(key)?.timer);
+      const rows = this.#pending.get(key)?.rows ?? [];
+      this.#pending.delete(key);
+      for (const row of rows)
+        row.reject(new CanfleetError("LINK_CLOSED", "the bus was shut down before the edge answered"));
+    }
+    await this.#hub.close();
+  }
+}
+
+function unreachable(url: string): CanfleetError {
+  return new CanfleetError("HUB_UNREACHABLE", `hub ${url} is not connected; the frame was not queued`, {
+    retryable: true,
+  });
+}
+
+function partsOf(batch: FrameBatch, i: number): FrameParts {
+  return {
+    idWord: batch.idWord[i]!,
+    data: batch.payload(i),
+    length: batch.length[i]!,
+    dlc: batch.dlc[i]!,
+    flags: batch.flags[i]!,
+  };
+}
+
+const SEND_ERRORS: { [code in Exclude<SendCode, "sent">]: [ErrorCode, string] } = {
+  denied: ["SEND_DENIED", "the edge does not allow this frame from here"],
+  expired: ["SEND_EXPIRED", "the frame was not on the bus within its time to live"],
+  "no-buffer": ["SEND_NO_BUFFER", "the transmit queue stayed full"],
+  "bus-off": ["SEND_BUS_OFF", "the interface is down or bus-off"],
+  unsupported: ["WIRE_CANNOT_CARRY", "this bus cannot carry the frame"],
+  failed: ["SEND_FAILED", "the frame was refused"],
+  duplicate: ["SEND_FAILED", "the request was seen before"],
+};
+
+/** The error for a frame that was not sent. */
+export function sendError(code: Exclude<SendCode, "sent">, channel: string): CanfleetError {
+  const [errorCode, text] = SEND_ERRORS[code];
+  const retryable = code === "expired" || code === "no-buffer" || code === "bus-off";
+  return new CanfleetError(errorCode, `${channel}: ${text}`, { retryable });
+}
