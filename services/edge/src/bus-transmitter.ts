@@ -1,0 +1,188 @@
+import { FLAG_ECHO, passesFilters, type CanFilter, type FrameBatch, type SendCode } from "@canfleet/sdk";
+import type { CanInterface, SendRefusal } from "./can-interface.ts";
+import { maySend, type SendPolicy } from "./send-policy.ts";
+import type { SendOrder, Transmitter } from "./transmit.ts";
+
+/** Frames that wait for the interface at most; the next one is refused with "no-buffer". */
+const MAX_WAITING_FRAMES = 4096;
+/** Pause before a full transmit queue is tried again, ms: the time of about 10 frames at 500 kbit/s. */
+const RETRY_MS = 2;
+/** How often frames without an echo are looked at, ms. */
+const ECHO_CHECK_MS = 50;
+
+const CODE_OF_REFUSAL: { [kind in SendRefusal["kind"]]: SendCode } = {
+  "no-buffer": "no-buffer",
+  down: "bus-off",
+  unsupported: "unsupported",
+  failed: "failed",
+};
+
+interface Waiting {
+  order: SendOrder;
+  /** Next row to write. */
+  row: number;
+  /** On the monotonic clock, ms. */
+  deadline: number;
+}
+
+interface AwaitedEcho {
+  order: SendOrder;
+  row: number;
+  deadline: number;
+}
+
+/** What the transmitter did since it began, frames. */
+export interface TransmitCounters {
+  sent: number;
+  refused: number;
+}
+
+/**
+ * The one way onto a bus. Keeps the order of what it is given, writes without waiting, tries again while the queue is
+ * full, and answers each frame once: nothing is written after its time to live, nothing waits for a bus that is down.
+ */
+export class BusTransmitter implements Transmitter {
+  readonly counters: TransmitCounters = { sent: 0, refused: 0 };
+  readonly #can: CanInterface;
+  readonly #policy: SendPolicy;
+  readonly #filters: readonly CanFilter[];
+  readonly #waiting: Waiting[] = [];
+  readonly #echoes: AwaitedEcho[] = [];
+  #waitingFrames = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #echoCheck: NodeJS.Timeout | undefined;
+
+  /** @param filters those of the interface: an echo that does not pass them is never seen, so it is not waited for */
+  constructor(can: CanInterface, policy: SendPolicy, filters: readonly CanFilter[]) {
+    this.#can = can;
+    this.#policy = policy;
+    this.#filters = filters;
+  }
+
+  submit(order: SendOrder): void {
+    const deadline = performance.now() + order.ttlMs;
+    const free = MAX_WAITING_FRAMES - this.#waitingFrames;
+    if (order.frames.count > free) {
+      this.#refuseRows(order, 0, "no-buffer");
+      return;
+    }
+    this.#waitingFrames += order.frames.count;
+    this.#waiting.push({ order, row: 0, deadline });
+    if (this.#retry === undefined) this.#pump();
+  }
+
+  /** Writes what can be written now. */
+  #pump(): void {
+    this.#retry = undefined;
+    for (let first = this.#waiting[0]; first; first = this.#waiting[0]) {
+      if (first.row === first.order.frames.count) {
+        this.#waiting.shift();
+      } else if (performance.now() >= first.deadline) {
+        this.#refuseRest(first, "expired");
+      } else if (!this.#writeSome(first)) {
+        this.#retry = setTimeout(() => this.#pump(), RETRY_MS);
+        return;
+      }
+    }
+  }
+
+  /** @returns false when the transmit queue is full */
+  #writeSome(waiting: Waiting): boolean {
+    const { order } = waiting;
+    const end = this.#allowedUpTo(waiting);
+    if (end === waiting.row) {
+      this.#step(waiting, "denied");
+      return true;
+    }
+    const run = end === order.frames.count ? order.frames : order.frames.clone(0, end);
+    const { accepted, refusal } = this.#can.send(run, waiting.row);
+    for (let i = 0; i < accepted; i++) this.#written(waiting);
+    if (!refusal) return true;
+    if (refusal.kind === "no-buffer") return false;
+    if (refusal.kind === "down") this.#refuseRest(waiting, "bus-off");
+    else this.#step(waiting, CODE_OF_REFUSAL[refusal.kind]);
+    return true;
+  }
+
+  /** First row from the next one on that may not be sent. */
+  #allowedUpTo({ order, row }: Waiting): number {
+    let end = row;
+    while (end < order.frames.count && maySend(this.#policy, order.source, order.frames.idWord[end]!)) end++;
+    return end;
+  }
+
+  #written(waiting: Waiting): void {
+    const { order, row, deadline } = waiting;
+    waiting.row++;
+    this.#waitingFrames--;
+    this.counters.sent++;
+    const seen =
+      this.#can.capabilities.ownFrames === "marked" && passesFilters(this.#filters, order.frames.idWord[row]!);
+    if (!seen) {
+      order.settled?.(row, "sent", undefined);
+      return;
+    }
+    this.#echoes.push({ order, row, deadline });
+    this.#echoCheck ??= setTimeout(() => this.#dropLateEchoes(), ECHO_CHECK_MS);
+  }
+
+  /** Answers the next row of an order and goes on behind it. */
+  #step(waiting: Waiting, code: SendCode): void {
+    const row = waiting.row++;
+    this.#waitingFrames--;
+    this.counters.refused++;
+    waiting.order.settled?.(row, code, undefined);
+  }
+
+  #refuseRest(waiting: Waiting, code: SendCode): void {
+    while (waiting.row < waiting.order.frames.count) this.#step(waiting, code);
+  }
+
+  #refuseRows(order: SendOrder, from: number, code: SendCode): void {
+    for (let row = from; row < order.frames.count; row++) {
+      this.counters.refused++;
+      order.settled?.(row, code, undefined);
+    }
+  }
+
+  /** Looks for the echoes of sent frames in what was received: they come in the order in which they were written. */
+  observe(batch: FrameBatch): void {
+    if (this.#echoes.length === 0) return;
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.flags[i]! & FLAG_ECHO) this.#matchEcho(batch, i);
+    }
+  }
+
+  #matchEcho(batch: FrameBatch, i: number): void {
+    const at = this.#echoes.findIndex(
+      ({ order, row }) => order.frames.idWord[row] === batch.idWord[i] && order.frames.length[row] === batch.length[i],
+    );
+    if (at < 0) return;
+    const [{ order, row }] = this.#echoes.splice(at, 1) as [AwaitedEcho];
+    order.settled?.(row, "sent", batch.timestampUs[i]);
+  }
+
+  /** A frame whose echo did not come in time is in the controller's queue, not known to be on the bus. */
+  #dropLateEchoes(): void {
+    this.#echoCheck = undefined;
+    const now = performance.now();
+    // One check interval on top: the echo may be in the receive queue already.
+    while (this.#echoes[0] && this.#echoes[0].deadline + ECHO_CHECK_MS <= now) {
+      const { order, row } = this.#echoes.shift()!;
+      order.settled?.(row, "expired", undefined);
+    }
+    if (this.#echoes.length > 0) this.#echoCheck = setTimeout(() => this.#dropLateEchoes(), ECHO_CHECK_MS);
+  }
+
+  /** The bus went down or away: nothing that waits may be sent when it comes back. */
+  linkLost(): void {
+    for (const waiting of this.#waiting.splice(0)) this.#refuseRest(waiting, "bus-off");
+    for (const { order, row } of this.#echoes.splice(0)) order.settled?.(row, "bus-off", undefined);
+  }
+
+  close(): void {
+    this.linkLost();
+    clearTimeout(this.#retry);
+    clearTimeout(this.#echoCheck);
+  }
+}

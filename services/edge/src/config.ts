@@ -1,0 +1,206 @@
+import { hostname } from "node:os";
+import {
+  assertBase,
+  assertBusName,
+  assertEdgeName,
+  DEFAULT_BASE,
+  messageOf,
+  parseFilters,
+  type CanFilter,
+} from "@canfleet/sdk";
+import { parseSendPolicy, type SendPolicy } from "./send-policy.ts";
+
+/** One raw link of a bus: dial a host, or listen for hosts. */
+export type LinkConfig =
+  { host: string; port: number; record?: RecordForm } | { listen: number; hostname?: string; record?: RecordForm };
+
+/** Record form towards a host that is not ours. "auto": 21 bytes, and the upgrade is offered. */
+export type RecordForm = "auto" | 21 | 29 | 13;
+
+export interface BusConfig {
+  /** `can0`, `sim:NAME`, `play:FILE`. */
+  channel: string;
+  /** Name in topics. Default: the interface's or simulated bus's name. */
+  name?: string;
+  /** Driver for a real interface. Default "auto": native, else npm socketcan. */
+  driver?: "auto" | "native" | "socketcan";
+  /** candump syntax, `123:7FF,400~7F0`. Default: everything. */
+  filters?: string;
+  /** Who may send what: `none`, `link`, `all` or a list of ids. Default `link`. */
+  send?: string;
+  /** Only the newest frame of each id. Default false. */
+  latest?: boolean;
+  /** How often the newest frames are handed on, per second, 0.1–1,000. Default 100 with `latest`. */
+  maxRateHz?: number;
+  /** Longest wait for more frames while the bus is busy, ms, 0–10. Default 1. */
+  gatherMs?: number;
+  links?: LinkConfig[];
+}
+
+export interface BridgeConfig {
+  a: string;
+  b: string;
+  /** Frames travel from a to b only. Default false. */
+  oneWay?: boolean;
+  /** candump syntax. Default: everything. */
+  filters?: string;
+}
+
+export interface BatchLimits {
+  /** Frames, 1–4,096. Default 256. */
+  maxFrames: number;
+  /** Payload bytes, 64–262,144. Default 16,384. */
+  maxBytes: number;
+  /** Longest wait of a frame in an open batch, ms, 0–1,000. Default 10. */
+  maxAgeMs: number;
+}
+
+export interface EdgeConfig {
+  /** First level of the edge's topics. Default: the machine's name, made to fit. */
+  name?: string;
+  /** Hub address, `mqtt://HOST[:PORT]`. Default: none, raw links only. */
+  hub?: string;
+  /** Default "canfleet". */
+  base?: string;
+  buses: BusConfig[];
+  bridges?: BridgeConfig[];
+  batch?: Partial<BatchLimits>;
+}
+
+export interface CheckedBus {
+  channel: string;
+  name: string;
+  driver: "auto" | "native" | "socketcan";
+  filters: CanFilter[];
+  send: SendPolicy;
+  /** Hand on the newest frame of each id this often, Hz; undefined: every frame. */
+  latestHz: number | undefined;
+  gatherMs: number;
+  links: LinkConfig[];
+}
+
+export interface CheckedConfig {
+  name: string;
+  hub: string | undefined;
+  base: string;
+  buses: CheckedBus[];
+  bridges: BridgeConfig[];
+  batch: BatchLimits;
+}
+
+/** One mistake: where it is (`buses[0].filters`) and what was wanted there. */
+export interface ConfigMistake {
+  path: string;
+  text: string;
+}
+
+/** The edge name for this machine: its host name in lower case, with what topics cannot hold replaced by `-`. */
+export function defaultEdgeName(): string {
+  const name = hostname()
+    .toLowerCase()
+    .replace(/\..*$/, "")
+    .replace(/[^a-z0-9_-]/g, "-")
+    .replace(/^[^a-z0-9]+/, "")
+    .slice(0, 32);
+  return name === "" ? "edge" : name;
+}
+
+/** The bus name that a channel has in topics when it was given none. */
+export function defaultBusName(channel: string): string {
+  const [kind, rest] = channel.split(/:(.*)/s);
+  if (kind === "sim" && rest !== undefined) return rest;
+  if (kind === "play") return "play0";
+  return channel;
+}
+
+const DEFAULT_BATCH: BatchLimits = { maxFrames: 256, maxBytes: 16_384, maxAgeMs: 10 };
+const DEFAULT_LATEST_HZ = 100;
+
+/** Checks a configuration and fills in the defaults; all mistakes are found, not only the first. */
+export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; mistakes: ConfigMistake[] } {
+  const check = new Checker();
+  const name = config.name ?? defaultEdgeName();
+  const base = config.base ?? DEFAULT_BASE;
+  check.run("name", () => assertEdgeName(name));
+  check.run("base", () => assertBase(base));
+  if (config.buses.length === 0 && (config.bridges ?? []).length === 0)
+    check.add("buses", "at least one bus or bridge");
+  const buses = config.buses.map((bus, i) => check.bus(bus, `buses[${i}]`));
+  check.sameNames(buses);
+  check.batch({ ...DEFAULT_BATCH, ...config.batch });
+  (config.bridges ?? []).forEach((bridge, i) =>
+    check.run(`bridges[${i}].filters`, () => parseFilters(bridge.filters ?? "")),
+  );
+  const checked: CheckedConfig = {
+    name,
+    hub: config.hub,
+    base,
+    buses,
+    bridges: config.bridges ?? [],
+    batch: { ...DEFAULT_BATCH, ...config.batch },
+  };
+  return { checked, mistakes: check.mistakes };
+}
+
+class Checker {
+  readonly mistakes: ConfigMistake[] = [];
+
+  add(path: string, text: string): void {
+    this.mistakes.push({ path, text });
+  }
+
+  run<T>(path: string, read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      this.add(path, messageOf(error));
+      return undefined;
+    }
+  }
+
+  range(path: string, value: number, min: number, max: number): void {
+    if (!(value >= min && value <= max)) this.add(path, `expected ${min} to ${max}, got ${value}`);
+  }
+
+  bus(bus: BusConfig, path: string): CheckedBus {
+    const name = bus.name ?? defaultBusName(bus.channel);
+    this.run(`${path}.${bus.name === undefined ? "channel" : "name"}`, () => assertBusName(name));
+    const latest = bus.latest === true || bus.maxRateHz !== undefined;
+    const latestHz = latest ? (bus.maxRateHz ?? DEFAULT_LATEST_HZ) : undefined;
+    if (latestHz !== undefined) this.range(`${path}.maxRateHz`, latestHz, 0.1, 1000);
+    const gatherMs = bus.gatherMs ?? 1;
+    this.range(`${path}.gatherMs`, gatherMs, 0, 10);
+    (bus.links ?? []).forEach((link, i) => this.link(link, `${path}.links[${i}]`));
+    return {
+      channel: bus.channel,
+      name,
+      driver: bus.driver ?? "auto",
+      filters: this.run(`${path}.filters`, () => parseFilters(bus.filters ?? "")) ?? [],
+      send: this.run(`${path}.send`, () => parseSendPolicy(bus.send ?? "link")) ?? parseSendPolicy("none"),
+      latestHz,
+      gatherMs,
+      links: bus.links ?? [],
+    };
+  }
+
+  link(link: LinkConfig, path: string): void {
+    const [key, port] = "listen" in link ? ["listen", link.listen] : ["port", link.port];
+    if (!Number.isInteger(port) || port < 0 || port > 65_535)
+      this.add(`${path}.${key}`, `expected a port 0 to 65535, got ${port}`);
+    if (!["auto", 21, 29, 13].includes(link.record ?? "auto"))
+      this.add(`${path}.record`, "expected auto, 21, 29 or 13");
+  }
+
+  sameNames(buses: CheckedBus[]): void {
+    buses.forEach((bus, i) => {
+      const first = buses.findIndex((other) => other.name === bus.name);
+      if (first < i) this.add(`buses[${i}].name`, `the name ${bus.name} is taken by buses[${first}]`);
+    });
+  }
+
+  batch(limits: BatchLimits): void {
+    this.range("batch.maxFrames", limits.maxFrames, 1, 4096);
+    this.range("batch.maxBytes", limits.maxBytes, 64, 262_144);
+    this.range("batch.maxAgeMs", limits.maxAgeMs, 0, 1000);
+  }
+}

@@ -1,0 +1,124 @@
+import { addLoss, FLAG_OWN, type FrameBatch, type Losses } from "@canfleet/sdk";
+import { BusTransmitter } from "./bus-transmitter.ts";
+import type { CanInterface, CanSink, LinkState } from "./can-interface.ts";
+import type { CheckedBus } from "./config.ts";
+import { LatestValues } from "./latest-values.ts";
+
+/** Where a relay's numbered frames go: a raw link, the batcher towards the hub, a program. */
+export interface Outlet {
+  /** Called for each batch; it is used again after the call. */
+  publish(batch: FrameBatch): void;
+}
+
+export interface RelayCounters {
+  /** Frames read from the bus, own ones included. */
+  received: number;
+  /** Own frames among them. */
+  own: number;
+}
+
+export interface RelayEvents {
+  log: (text: string) => void;
+  /** The interface came up, went down or away. */
+  onLink: () => void;
+  /** A bus that has an end has ended. */
+  onEnd: () => void;
+}
+
+/**
+ * One bus: reads it, numbers its frames, hands them to the outlets, and owns the way back.
+ *
+ *     kernel → driver → [latest values] → number (epoch, seq, lost) → raw links
+ *                   ↘ echoes → transmitter ← send orders              ↘ batcher → hub
+ */
+export class BusRelay {
+  readonly name: string;
+  readonly counters: RelayCounters = { received: 0, own: 0 };
+  readonly transmitter: BusTransmitter;
+  /** Frames lost before the driver, by place, since the epoch began; null: not known. */
+  readonly lost: Losses = {};
+  link: { state: LinkState; reason: string } = { state: "gone", reason: "not opened yet" };
+  /** µs since 1970 at which this capture started. */
+  readonly epoch = Date.now() * 1000;
+  /** Number of the next frame. */
+  seq = 0;
+  readonly #can: CanInterface;
+  readonly #events: RelayEvents;
+  readonly #outlets: Outlet[] = [];
+  readonly #latest: LatestValues | undefined;
+  #lostBefore: Losses | undefined;
+
+  constructor(can: CanInterface, bus: CheckedBus, events: RelayEvents) {
+    this.name = bus.name;
+    this.#can = can;
+    this.#events = events;
+    this.transmitter = new BusTransmitter(can, bus.send, bus.filters);
+    this.#latest =
+      bus.latestHz === undefined ? undefined : new LatestValues(bus.latestHz, (batch) => this.#number(batch));
+    if (bus.filters.length > 0) can.setFilters(bus.filters);
+  }
+
+  get can(): CanInterface {
+    return this.#can;
+  }
+
+  /** Frames that the latest-value mode replaced by newer ones. */
+  get skipped(): number {
+    return this.#latest?.skipped ?? 0;
+  }
+
+  addOutlet(outlet: Outlet): void {
+    this.#outlets.push(outlet);
+  }
+
+  /** @throws CanfleetError `CAN_*` when the bus cannot be opened */
+  async open(): Promise<void> {
+    const sink: CanSink = {
+      frames: (batch) => this.#onFrames(batch),
+      lost: (frames) => this.#onLost(frames),
+      link: (state, reason) => this.#onLink(state, reason),
+      warning: (text) => this.#events.log(`${this.name}: ${text}`),
+      end: () => this.#events.onEnd(),
+    };
+    await this.#can.open(sink);
+    if (this.link.state === "gone") this.link = { state: "up", reason: "opened" };
+  }
+
+  #onFrames(batch: FrameBatch): void {
+    this.counters.received += batch.count;
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.flags[i]! & FLAG_OWN) this.counters.own++;
+    }
+    this.transmitter.observe(batch);
+    if (this.#latest) this.#latest.add(batch);
+    else this.#number(batch);
+  }
+
+  #number(batch: FrameBatch): void {
+    batch.epoch = this.epoch;
+    batch.seq = this.seq;
+    this.seq += batch.count;
+    batch.lost = this.#lostBefore;
+    this.#lostBefore = undefined;
+    for (const outlet of this.#outlets) outlet.publish(batch);
+  }
+
+  #onLost(frames: number | null): void {
+    addLoss(this.lost, "kernel", frames);
+    this.#lostBefore ??= {};
+    addLoss(this.#lostBefore, "kernel", frames);
+  }
+
+  #onLink(state: LinkState, reason: string): void {
+    this.link = { state, reason };
+    this.#events.log(`${this.name}: interface ${state} (${reason})`);
+    if (state !== "up") this.transmitter.linkLost();
+    this.#events.onLink();
+  }
+
+  async close(): Promise<void> {
+    await this.#can.close();
+    this.#latest?.close();
+    this.transmitter.close();
+  }
+}

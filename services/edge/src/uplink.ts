@@ -1,0 +1,145 @@
+import {
+  busTopic,
+  decodeSendRequest,
+  edgeTopic,
+  encodeSendReport,
+  HubConnection,
+  isCanfleetError,
+  messageOf,
+  parseTopic,
+  type QoS,
+  type SendCode,
+  type SendRequest,
+} from "@canfleet/sdk";
+import { SeenNonces } from "./seen-nonces.ts";
+import type { Transmitter } from "./transmit.ts";
+
+/** Nonces are remembered this long, ms (docs/wire-mqtt.md 2.2). */
+const NONCE_MEMORY_MS = 60_000;
+const MAX_NONCES = 100_000;
+
+export interface UplinkOptions {
+  url: string;
+  base: string;
+  edge: string;
+  log: (text: string) => void;
+  /** After each connect: the time to publish everything that is retained. */
+  onConnect: () => void;
+}
+
+/** The edge's connection to the hub: the only part of the edge that knows topics. */
+export class Uplink {
+  /** Messages on our topics that were not as they should be. */
+  badRequests = 0;
+  readonly #options: UplinkOptions;
+  readonly #session = Date.now() * 1000;
+  readonly #hub: HubConnection;
+  readonly #nonces = new SeenNonces(NONCE_MEMORY_MS, MAX_NONCES);
+  readonly #transmitters = new Map<string, Transmitter>();
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+    this.#hub = new HubConnection(options.url, {
+      clientId: `canfleet-edge-${options.edge}`,
+      will: { topic: this.#edgeTopic("state"), payload: this.#state("offline"), retain: true },
+      onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
+      onConnect: () => this.#onConnect(),
+      onDisconnect: (reason) => options.log(`hub ${options.url} lost (${reason}), reconnecting`),
+    });
+  }
+
+  get isConnected(): boolean {
+    return this.#hub.isConnected;
+  }
+
+  #edgeTopic(leaf: "state" | "info"): string {
+    return edgeTopic(this.#options.base, this.#options.edge, leaf);
+  }
+
+  #state(state: "online" | "offline"): string {
+    return JSON.stringify({ state, session: this.#session, t: Date.now() * 1000 });
+  }
+
+  #onConnect(): void {
+    const { base, edge, url, log, onConnect } = this.#options;
+    log(`hub ${url} connected`);
+    const sendTopics = [...this.#transmitters.keys()].map((bus) => busTopic(base, edge, bus, "send"));
+    // Without send topics the edge still relays: refused or failed subscriptions are told, not fatal.
+    if (sendTopics.length > 0) this.#hub.subscribe(sendTopics, 1).catch((error: unknown) => log(messageOf(error)));
+    this.#hub.publish(this.#edgeTopic("state"), this.#state("online"), { qos: 1, retain: true });
+    onConnect();
+  }
+
+  /** Executes the send requests of a bus from the next connect on. */
+  addBus(bus: string, transmitter: Transmitter): void {
+    this.#transmitters.set(bus, transmitter);
+  }
+
+  publishInfo(info: object): void {
+    this.#hub.publish(this.#edgeTopic("info"), JSON.stringify(info), { qos: 1, retain: true });
+  }
+
+  publishStatus(bus: string, status: object): void {
+    const topic = busTopic(this.#options.base, this.#options.edge, bus, "status");
+    this.#hub.publish(topic, JSON.stringify(status), { qos: 1, retain: true });
+  }
+
+  /** @returns false when the batch was not taken: no hub, or too much waits already */
+  publishFrames(bus: string, batch: Uint8Array): boolean {
+    return this.#publish(bus, "frames", batch, 0);
+  }
+
+  #publish(bus: string, leaf: "frames" | "sent", payload: Uint8Array, qos: QoS): boolean {
+    return this.#hub.publish(busTopic(this.#options.base, this.#options.edge, bus, leaf), payload, { qos });
+  }
+
+  #onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
+    const { base, edge, log } = this.#options;
+    const parsed = parseTopic(base, topic);
+    if (parsed?.leaf !== "send" || parsed.edge !== edge) return;
+    const transmitter = this.#transmitters.get(parsed.bus);
+    if (!transmitter) return;
+    if (retained) {
+      this.badRequests++;
+      log(`${parsed.bus}: refused a retained send request: only fresh ones are executed`);
+      return;
+    }
+    try {
+      this.#execute(parsed.bus, transmitter, decodeSendRequest(payload));
+    } catch (error) {
+      if (!isCanfleetError(error)) throw error;
+      this.badRequests++;
+      log(`${parsed.bus}: refused a send request: ${error.message}`);
+    }
+  }
+
+  #execute(bus: string, transmitter: Transmitter, request: SendRequest): void {
+    const { nonce, ttlMs, frames } = request;
+    const results: SendCode[] = Array.from({ length: frames.count }, () => "duplicate");
+    const timestampsUs: (number | null)[] = results.map(() => null);
+    const answer = (): void => {
+      this.#publish(bus, "sent", encodeSendReport({ nonce, results, timestampsUs }), 1);
+    };
+    if (!this.#nonces.add(nonce)) {
+      answer();
+      return;
+    }
+    let open = frames.count;
+    transmitter.submit({
+      frames,
+      source: "mqtt",
+      ttlMs,
+      settled: (row, code, timestampUs) => {
+        results[row] = code;
+        timestampsUs[row] = timestampUs ?? null;
+        if (--open === 0) answer();
+      },
+    });
+  }
+
+  /** Says that the edge goes offline on purpose, and ends. */
+  async close(): Promise<void> {
+    this.#hub.publish(this.#edgeTopic("state"), this.#state("offline"), { qos: 1, retain: true });
+    await this.#hub.close();
+  }
+}
