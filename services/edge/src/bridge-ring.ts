@@ -7,7 +7,7 @@ export interface BridgeAnnouncement {
 }
 
 /**
- * The ring that a new bridge would close, as the buses in it from the bridge's first one back to it; undefined if none.
+ * The ring that a new bridge would close, as the buses in it, first and last the same; undefined if none.
  *
  * A ring is a way for a frame to come back to the bus it left without turning around inside one bridge. Two bridges
  * between the same two buses are a ring, too.

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Continuity, decodeBatch, FrameBatch, type Losses } from "@canfleet/sdk";
+import { Batcher } from "./batcher.ts";
+
+const LIMITS = { maxFrames: 4, maxBytes: 1024, maxAgeMs: 1000 };
+
+function numbered(seq: number, timesUs: number[], lost?: Losses): FrameBatch {
+  const batch = FrameBatch.of(
+    ...timesUs.map((timestampUs, i) => ({ idWord: 0x100 + i, data: Uint8Array.of(i), timestampUs })),
+  );
+  batch.epoch = 7;
+  batch.seq = seq;
+  batch.lost = lost;
+  return batch;
+}
+
+/** A batcher with a publisher that can be told to take nothing. */
+function rig(limits = LIMITS) {
+  const taken: FrameBatch[] = [];
+  const hub = { open: true };
+  const batcher = new Batcher(limits, (payload) => {
+    if (hub.open) taken.push(decodeBatch(payload));
+    return hub.open;
+  });
+  return { batcher, taken, hub };
+}
+
+describe("Batcher", () => {
+  it("closes a batch at the frame limit and numbers go on without a hole", () => {
+    const { batcher, taken } = rig();
+    batcher.add(numbered(0, [10, 20, 30]));
+    batcher.add(numbered(3, [40, 50, 60, 70, 80, 90]));
+    batcher.flush();
+    assert.deepEqual(
+      taken.map(({ seq, count }) => [seq, count]),
+      [
+        [0, 4],
+        [4, 4],
+        [8, 1],
+      ],
+    );
+    assert.deepEqual([...taken[1]!.timestampUs], [50, 60, 70, 80]);
+  });
+
+  it("closes a batch at the byte limit", () => {
+    const { batcher, taken } = rig({ maxFrames: 100, maxBytes: 64, maxAgeMs: 1000 });
+    const batch = new FrameBatch(12);
+    for (let i = 0; i < 12; i++) batch.push({ idWord: i, data: new Uint8Array(8), timestampUs: i });
+    batch.seq = 0;
+    batcher.add(batch);
+    batcher.flush();
+    assert.deepEqual(
+      taken.map(({ count }) => count),
+      [8, 4],
+    );
+  });
+
+  it("closes a batch when time goes backwards, between batches and inside one", () => {
+    const { batcher, taken } = rig();
+    batcher.add(numbered(0, [100, 50]));
+    batcher.add(numbered(2, [40]));
+    batcher.flush();
+    assert.deepEqual(
+      taken.map(({ seq, timestampUs }) => [seq, timestampUs[0]]),
+      [
+        [0, 100],
+        [1, 50],
+        [2, 40],
+      ],
+    );
+  });
+
+  it("closes a batch when a step does not fit its column", () => {
+    const { batcher, taken } = rig();
+    batcher.add(numbered(0, [0, 2 ** 32]));
+    batcher.flush();
+    assert.deepEqual(
+      taken.map(({ count }) => count),
+      [1, 1],
+    );
+  });
+
+  it("sends what it has when the first frame has waited long enough", (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const { batcher, taken } = rig();
+    batcher.add(numbered(0, [1]));
+    context.mock.timers.tick(999);
+    assert.equal(taken.length, 0);
+    context.mock.timers.tick(1);
+    assert.equal(taken.length, 1);
+  });
+
+  it("states what the hub did not take, so that every number is delivered or stated", () => {
+    const { batcher, taken, hub } = rig();
+    const continuity = new Continuity();
+    batcher.add(numbered(0, [1, 2, 3, 4]));
+    hub.open = false;
+    batcher.add(numbered(4, [5, 6, 7, 8]));
+    batcher.add(numbered(8, [9, 10, 11, 12]));
+    hub.open = true;
+    batcher.add(numbered(12, [13, 14, 15, 16]));
+    assert.deepEqual(
+      taken.map(({ seq }) => seq),
+      [0, 12],
+    );
+    assert.deepEqual(taken[1]!.lost, { edge: 8 });
+    assert.equal(batcher.dropped, 8);
+    for (const batch of taken) assert.equal(continuity.follow("pi/can0", batch).missing, 0);
+  });
+
+  it("begins a new batch where the kernel lost frames, and says so there", () => {
+    const { batcher, taken } = rig();
+    batcher.add(numbered(0, [1]));
+    batcher.add(numbered(1, [2], { kernel: 5 }));
+    batcher.flush();
+    assert.deepEqual(
+      taken.map(({ lost }) => lost),
+      [undefined, { kernel: 5 }],
+    );
+  });
+
+  it("keeps an unknown loss unknown", () => {
+    const { batcher, taken, hub } = rig();
+    hub.open = false;
+    batcher.add(numbered(0, [1], { kernel: null }));
+    batcher.flush();
+    hub.open = true;
+    batcher.add(numbered(1, [2], { kernel: 3 }));
+    batcher.flush();
+    assert.deepEqual(taken[0]!.lost, { kernel: null, edge: 1 });
+  });
+});
