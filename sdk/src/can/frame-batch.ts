@@ -200,10 +200,11 @@ export class FrameBatch {
 
   /** Keeps the frames that `keep` says yes to, in order. Their sequence numbers are no longer in a row: `seq` is -1. */
   filter(keep: (batch: FrameBatch, i: number) => boolean): FrameBatch {
-    const kept = new FrameBatch(Math.max(1, this.count), this.dataLength);
+    const selected = new FrameBatch(Math.max(1, this.count), this.dataLength);
     for (let i = 0; i < this.count; i++) {
-      if (keep(this, i)) kept.append(this, i, i + 1);
+      if (keep(this, i)) selected.append(this, i, i + 1);
     }
+    const kept = selected.clone();
     kept.epoch = this.epoch;
     kept.unknownFlags = this.unknownFlags;
     kept.lost = this.lost;
