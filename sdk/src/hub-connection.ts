@@ -15,7 +15,8 @@ export interface HubConnectionOptions {
   clientId?: string;
   username?: string;
   password?: string;
-  will?: HubWill;
+  /** Asked before each attempt to connect, so that a late will can be told from the newest one. */
+  will?: () => HubWill;
   /** The peer is taken for dead after 1.5 times this silence, seconds. Default 10. */
   keepaliveSeconds?: number;
   /** Bytes that wait for the socket at most; `publish` refuses beyond. Default 4 MiB. */
@@ -71,6 +72,10 @@ export class HubConnection {
   #listen(): void {
     const client = this.#client;
     client.on("connect", () => this.#onConnect());
+    client.on("reconnect", () => {
+      const { will } = this.#options;
+      if (will) client.options.will = willOption(will());
+    });
     client.on("close", () => this.#onClose());
     client.on("error", (error) => {
       this.#lastError = error;
@@ -230,10 +235,13 @@ function clientOptions(options: HubConnectionOptions): IClientOptions {
     clientId: options.clientId ?? `canfleet_${Math.random().toString(16).slice(2, 14)}`,
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: options.password }),
-    ...(options.will
-      ? { will: { ...options.will, payload: options.will.payload as unknown as Buffer, qos: 1 as const } }
-      : {}),
+    ...(options.will ? { will: willOption(options.will()) } : {}),
   };
+}
+
+function willOption(will: HubWill): NonNullable<IClientOptions["will"]> {
+  // The library takes text as well; its types say Buffer, which a browser has not.
+  return { ...will, payload: will.payload, qos: 1 };
 }
 
 /** Connection errors of several addresses come as one AggregateError without a text of its own. */

@@ -22,7 +22,7 @@ export class BridgeRegistry {
     this.#base = base;
     this.#topic = bridgeTopic(base, randomUUID());
     this.#hub = new HubConnection(url, {
-      will: { topic: this.#topic, payload: "", retain: true },
+      will: () => ({ topic: this.#topic, payload: "", retain: true }),
       onMessage: (topic, payload) => this.#onMessage(topic, payload),
       onConnect: () => this.#announce(),
     });

@@ -1,9 +1,11 @@
+import { randomBytes } from "node:crypto";
 import {
   busTopic,
   decodeSendRequest,
   edgeTopic,
   encodeSendReport,
   HubConnection,
+  type HubWill,
   isCanfleetError,
   messageOf,
   parseTopic,
@@ -17,6 +19,8 @@ import type { Transmitter } from "./transmit.ts";
 /** Nonces are remembered this long, ms (docs/wire-mqtt.md 2.2). */
 const NONCE_MEMORY_MS = 60_000;
 const MAX_NONCES = 100_000;
+/** Least time between two warnings of a second edge with our name, ms. */
+const OTHER_EDGE_WARNING_MS = 60_000;
 
 export interface UplinkOptions {
   url: string;
@@ -32,7 +36,9 @@ export class Uplink {
   /** Messages on our topics that were not as they should be. */
   badRequests = 0;
   readonly #options: UplinkOptions;
-  readonly #session = Date.now() * 1000;
+  /** µs since 1970 of this attempt to connect: tells this connection's will from those before it. */
+  #session = 0;
+  #otherWarnedAt = -Infinity;
   readonly #hub: HubConnection;
   readonly #nonces = new SeenNonces(NONCE_MEMORY_MS, MAX_NONCES);
   readonly #transmitters = new Map<string, Transmitter>();
@@ -40,8 +46,8 @@ export class Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#hub = new HubConnection(options.url, {
-      clientId: `canfleet-edge-${options.edge}`,
-      will: { topic: this.#edgeTopic("state"), payload: this.#state("offline"), retain: true },
+      clientId: `canfleet-edge-${options.edge}-${randomBytes(3).toString("hex")}`,
+      will: () => this.#newSession(),
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onConnect: () => this.#onConnect(),
       onDisconnect: (reason) => options.log(`hub ${options.url} lost (${reason}), reconnecting`),
@@ -50,6 +56,11 @@ export class Uplink {
 
   get isConnected(): boolean {
     return this.#hub.isConnected;
+  }
+
+  #newSession(): HubWill {
+    this.#session = Date.now() * 1000;
+    return { topic: this.#edgeTopic("state"), payload: this.#state("offline"), retain: true };
   }
 
   #edgeTopic(leaf: "state" | "info"): string {
@@ -65,9 +76,27 @@ export class Uplink {
     log(`hub ${url} connected`);
     const sendTopics = [...this.#transmitters.keys()].map((bus) => busTopic(base, edge, bus, "send"));
     // Without send topics the edge still relays: refused or failed subscriptions are told, not fatal.
-    if (sendTopics.length > 0) this.#hub.subscribe(sendTopics, 1).catch((error: unknown) => log(messageOf(error)));
-    this.#hub.publish(this.#edgeTopic("state"), this.#state("online"), { qos: 1, retain: true });
+    this.#hub.subscribe([...sendTopics, this.#edgeTopic("state")], 1).catch((error: unknown) => log(messageOf(error)));
+    this.#publishState("online");
     onConnect();
+  }
+
+  #publishState(state: "online" | "offline"): void {
+    this.#hub.publish(this.#edgeTopic("state"), this.#state(state), { qos: 1, retain: true });
+  }
+
+  /** Somebody else wrote our state: a late will of our own last connection, or a second edge with our name. */
+  #onState(payload: Uint8Array): void {
+    const { session, state } = parseState(payload);
+    if (session === this.#session) return;
+    if (state === "offline") {
+      this.#publishState("online");
+    } else if (session > this.#session && performance.now() > this.#otherWarnedAt + OTHER_EDGE_WARNING_MS) {
+      this.#otherWarnedAt = performance.now();
+      this.#options.log(
+        `another edge uses the name ${this.#options.edge} on this hub; give one of them another --name`,
+      );
+    }
   }
 
   /** Executes the send requests of a bus from the next connect on. */
@@ -96,6 +125,7 @@ export class Uplink {
   #onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
     const { base, edge, log } = this.#options;
     const parsed = parseTopic(base, topic);
+    if (parsed?.leaf === "state" && parsed.edge === edge) this.#onState(payload);
     if (parsed?.leaf !== "send" || parsed.edge !== edge) return;
     const transmitter = this.#transmitters.get(parsed.bus);
     if (!transmitter) return;
@@ -139,7 +169,16 @@ export class Uplink {
 
   /** Says that the edge goes offline on purpose, and ends. */
   async close(): Promise<void> {
-    this.#hub.publish(this.#edgeTopic("state"), this.#state("offline"), { qos: 1, retain: true });
+    this.#publishState("offline");
     await this.#hub.close();
+  }
+}
+
+function parseState(payload: Uint8Array): { session: number; state: unknown } {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(payload)) as { session?: unknown; state?: unknown } | null;
+    return { session: typeof value?.session === "number" ? value.session : 0, state: value?.state };
+  } catch {
+    return { session: 0, state: undefined };
   }
 }
