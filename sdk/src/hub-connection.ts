@@ -27,6 +27,7 @@ export interface HubConnectionOptions {
   onMessage?: (topic: string, payload: Uint8Array, retained: boolean) => void;
   /** After each connect, subscriptions included. */
   onConnect?: () => void;
+  /** The connection was lost; not told after `close`. */
   onDisconnect?: (reason: string) => void;
 }
 
@@ -51,6 +52,7 @@ export class HubConnection {
   readonly #options: HubConnectionOptions;
   #attempts = 0;
   #connected = false;
+  #closing = false;
   #lastError: Error | undefined;
 
   /**
@@ -97,7 +99,8 @@ export class HubConnection {
     this.#client.options.reconnectPeriod = this.#nextPauseMs();
     if (!this.#connected) return;
     this.#connected = false;
-    this.#options.onDisconnect?.(this.#lastError ? messageOf(this.#lastError) : "connection closed");
+    if (!this.#closing)
+      this.#options.onDisconnect?.(this.#lastError ? messageOf(this.#lastError) : "connection closed");
   }
 
   /** Grows to the maximum; up to half of it is taken off at random, so that a fleet does not return in one instant. */
@@ -201,6 +204,7 @@ export class HubConnection {
 
   /** Says goodbye, so that the will is not published, and ends; at most 800 ms. */
   async close(): Promise<void> {
+    this.#closing = true;
     const ended = this.#client.endAsync(!this.#connected).catch(() => undefined);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<void>((resolve) => {

@@ -176,7 +176,7 @@ export class MqttBus extends BaseBus {
       for (const row of collected.rows) row.reject(unreachable(this.#hub.url));
       return;
     }
-    const key = nonce.toString();
+    const key = keyOf(nonce);
     const timer = setTimeout(() => this.#giveUp(key), collected.ttlMs + ANSWER_GRACE_MS);
     this.#pending.set(key, { rows: collected.rows, timer });
   }
@@ -191,7 +191,7 @@ export class MqttBus extends BaseBus {
   }
 
   #onReport(report: SendReport): void {
-    const key = report.nonce.toString();
+    const key = keyOf(report.nonce);
     const pending = this.#pending.get(key);
     if (!pending) return;
     clearTimeout(pending.timer);
@@ -214,6 +214,11 @@ export class MqttBus extends BaseBus {
     }
     await this.#hub.close();
   }
+}
+
+/** Nonces come as plain or as Node's byte arrays, whose texts differ. */
+function keyOf(nonce: Uint8Array): string {
+  return Array.from(nonce).join();
 }
 
 function unreachable(url: string): CanfleetError {

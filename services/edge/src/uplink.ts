@@ -72,11 +72,9 @@ export class Uplink {
   }
 
   #onConnect(): void {
-    const { base, edge, url, log, onConnect } = this.#options;
+    const { url, log, onConnect } = this.#options;
     log(`hub ${url} connected`);
-    const sendTopics = [...this.#transmitters.keys()].map((bus) => busTopic(base, edge, bus, "send"));
-    // Without send topics the edge still relays: refused or failed subscriptions are told, not fatal.
-    this.#hub.subscribe([...sendTopics, this.#edgeTopic("state")], 1).catch((error: unknown) => log(messageOf(error)));
+    this.#subscribe(this.#transmitters.keys());
     this.#publishState("online");
     onConnect();
   }
@@ -99,9 +97,17 @@ export class Uplink {
     }
   }
 
-  /** Executes the send requests of a bus from the next connect on. */
+  /** Executes the send requests of a bus from now on. */
   addBus(bus: string, transmitter: Transmitter): void {
     this.#transmitters.set(bus, transmitter);
+    if (this.isConnected) this.#subscribe([bus]);
+  }
+
+  /** Without send topics the edge still relays: refused or failed subscriptions are told, not fatal. */
+  #subscribe(buses: Iterable<string>): void {
+    const { base, edge, log } = this.#options;
+    const topics = [...buses].map((bus) => busTopic(base, edge, bus, "send"));
+    this.#hub.subscribe([...topics, this.#edgeTopic("state")], 1).catch((error: unknown) => log(messageOf(error)));
   }
 
   publishInfo(info: object): void {
