@@ -1,0 +1,9 @@
+{
+  "targets": [
+    {
+      "target_name": "canfleet_socketcan",
+      "sources": ["src/addon.c", "src/can_socket.c"],
+      "cflags": ["-std=gnu11", "-Wall", "-Wextra"]
+    }
+  ]
+}
