@@ -16,23 +16,35 @@ export function relayGuestTests(name: string, file: string, options: GuestOption
   void test(name, { skip: skipWithoutGuest() }, async (t) => {
     assert.equal(umlAvailable(), undefined);
     const result = await runInGuest([process.execPath, `--test-reporter=${REPORTER}`, file], options);
-    const finished = parseLines(result.stdout);
-    for (const one of finished) {
-      if (one.isSuite) continue;
-      await t.test(one.name, { skip: one.skip ?? false }, () => {
-        if (one.failure !== undefined) assert.fail(one.failure);
+    const finished = readResults(result.stdout);
+    for (const { name, skip, failure } of finished) {
+      await t.test(name, { skip: skip ?? false }, () => {
+        if (failure !== undefined) assert.fail(failure);
       });
     }
-    const whole = `the file ran to its end (exit code ${result.code}, ${finished.length} results)`;
     await t.test("the file ran to its end", () => {
       const failed = finished.some((one) => one.failure !== undefined);
-      assert.equal(result.code, failed ? 1 : 0, `${whole}\n${result.stderr}`);
-      assert.ok(finished.length > 0, `${whole}\n${result.stdout}${result.stderr}`);
+      const found = `${finished.length} results, ${failed ? "some" : "none"} failed\n${result.stderr}`;
+      assert.equal(result.code, failed ? 1 : 0, found);
+      assert.ok(finished.length > 0, found);
     });
   });
 }
 
-function parseLines(text: string): GuestTest[] {
-  const lines = text.split("\n").filter((line) => line.startsWith('{"name":'));
-  return lines.map((line) => JSON.parse(line) as GuestTest);
+/** The tests, with the names of the suites they are in put before their own. A suite comes after what is in it. */
+function readResults(text: string): GuestTest[] {
+  const results: GuestTest[] = [];
+  for (const line of text.split("\n")) {
+    if (!line.startsWith('{"name":')) continue;
+    const one = JSON.parse(line) as GuestTest;
+    if (!one.isSuite) {
+      results.push(one);
+      continue;
+    }
+    for (let i = results.length - 1; i >= 0 && results[i]!.nesting > one.nesting; i--) {
+      results[i]!.name = `${one.name}: ${results[i]!.name}`;
+      results[i]!.nesting--;
+    }
+  }
+  return results;
 }

@@ -6,6 +6,8 @@ const UML_RUN = fileURLToPath(new URL("../../lab/uml-run", import.meta.url));
 export interface GuestOptions {
   /** vcan interfaces, vcan0 and up; they carry CAN FD. Default 1. */
   vcans?: number;
+  /** Pairs of vxcan, vxcan0 joined with vxcan0p and so on: what one end sends comes "from the wire" at the other. Default 0. */
+  vxcans?: number;
   /** Network namespaces pi1 and up, each with a can0 of its own. Default 0. */
   pis?: number;
   /** Seconds until the command is ended with code 124. Default 120. */
@@ -64,11 +66,23 @@ export function skipWithoutGuest(): string | false {
 
 /** Runs a command in a guest of its own (booted in about two seconds) and returns all that it wrote. */
 export function runInGuest(command: string[], options: GuestOptions = {}): Promise<GuestResult> {
-  const { vcans = 1, pis = 0, limitSeconds = 120, memoryMib = 1024, cwd = process.cwd(), env = {} } = options;
-  const numbers = ["-n", `${vcans}`, "-p", `${pis}`, "-t", `${limitSeconds}`, "-m", `${memoryMib}M`];
+  const {
+    vcans = 1,
+    vxcans = 0,
+    pis = 0,
+    limitSeconds = 120,
+    memoryMib = 1024,
+    cwd = process.cwd(),
+    env = {},
+  } = options;
+  const numbers = ["-n", `${vcans}`, "-x", `${vxcans}`, "-p", `${pis}`, "-t", `${limitSeconds}`, "-m", `${memoryMib}M`];
   const variables = Object.entries(env).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
+  // Set by node's own test runner for its children: a test file in the guest is none.
+  const passedOn = { ...process.env };
+  delete passedOn.NODE_TEST_CONTEXT;
   return new Promise((resolve, reject) => {
     const guest = spawn(UML_RUN, [...numbers, "-C", cwd, ...variables, "--", ...command], {
+      env: passedOn,
       stdio: ["ignore", "pipe", "pipe"],
     });
     let stdout = "";
