@@ -6,7 +6,7 @@ const LIBRARY_DOORS = {
   aedes: ["services/hub/src/broker.ts", "services/hub/src/delivery.ts"],
   mqtt: ["sdk/src/hub-connection.ts"],
   "cbor-x": ["sdk/src/wire/cbor.ts"],
-  socketcan: ["services/edge/src/drivers/socketcan-driver.ts"],
+  socketcan: ["services/edge/src/drivers/socketcan-library.ts"],
   ws: ["services/hub/src/listeners.ts"],
   yaml: ["cli/src/config/yaml-source.ts"],
 };

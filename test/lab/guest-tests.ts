@@ -19,7 +19,7 @@ export function relayGuestTests(name: string, file: string, options: GuestOption
     const finished = readResults(result.stdout);
     for (const { name, skip, failure } of finished) {
       await t.test(name, { skip: skip ?? false }, () => {
-        if (failure !== undefined) assert.fail(failure);
+        if (failure !== undefined) throw failureInGuest(failure);
       });
     }
     await t.test("the file ran to its end", () => {
@@ -29,6 +29,13 @@ export function relayGuestTests(name: string, file: string, options: GuestOption
       assert.ok(finished.length > 0, found);
     });
   });
+}
+
+/** An error whose stack is that of the test in the guest. */
+function failureInGuest(stack: string): Error {
+  const error = new Error(stack.split("\n")[0]);
+  error.stack = stack;
+  return error;
 }
 
 /** The tests, with the names of the suites they are in put before their own. A suite comes after what is in it. */

@@ -30,6 +30,8 @@ export interface SuiteBus {
   injectError?: (idWord: number, data: Uint8Array) => Promise<void>;
   /** Whether raw codes 9–15 of classic frames are kept. Default true. */
   rawDlc?: boolean;
+  /** Whether the FD error state indicator can be sent. Default true. */
+  sendsEsi?: boolean;
 }
 
 const STAMP_SLACK_US = 2_000;
@@ -113,8 +115,11 @@ type OpenPair = () => Promise<{ driver: CanInterface; other: CanInterface; seen:
 function contentTests(bus: SuiteBus, pair: OpenPair): void {
   it("keeps the order of many frames and loses none", async () => {
     const { other, seen } = await pair();
-    for (let i = 0; i < 20; i++) {
-      await sendAll(other, FrameBatch.of(...numbered(2000).slice(i * 100, i * 100 + 100)));
+    const frames = numbered(2000);
+    // In parts, because the smallest receive queue of a kernel holds 278.
+    for (let sent = 0; sent < 2000; sent += 200) {
+      await sendAll(other, FrameBatch.of(...frames.slice(sent, sent + 200)));
+      await seen.take(sent + 200);
     }
     const numbers = numbersOf(await seen.take(2000));
     assert.deepEqual(
@@ -137,7 +142,8 @@ function contentTests(bus: SuiteBus, pair: OpenPair): void {
       assert.deepEqual(frames[1], expected({ idWord: 0x7f0, data: bytes("e4d0") }, known));
     });
 
-    it(`sends ${kind} bit for bit`, async () => {
+    const esi = ((parts.flags ?? 0) & FLAG_ESI) !== 0;
+    it(`sends ${kind} bit for bit`, { skip: esi && bus.sendsEsi === false && "cannot send ESI" }, async () => {
       const { driver, atOther } = await pair();
       assert.deepEqual(driver.send(FrameBatch.of(parts)), { accepted: 1 });
       const [{ idWord, length, dlc, flags, data } = assert.fail()] = await atOther.take(1);
@@ -334,8 +340,10 @@ function lifeTests(bus: SuiteBus, open: (driver: CanInterface) => Promise<Record
     seen.onFrames = () => {
       closing ??= driver.close();
     };
-    for (let i = 0; i < 10; i++) await sendAll(other, FrameBatch.of(...numbered(100)));
-    await witness.take(1000);
+    for (let sent = 100; sent <= 1000; sent += 100) {
+      await sendAll(other, FrameBatch.of(...numbered(100)));
+      await witness.take(sent);
+    }
     await closing;
     const atClose = seen.seen.length;
     assert.ok(atClose >= 1 && closing !== undefined);

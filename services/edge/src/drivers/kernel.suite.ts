@@ -116,7 +116,7 @@ function linkTests(bus: KernelBus, open: Open): void {
     assert.equal((await seen.take(1))[0]!.idWord, 0x100);
     await sendAll(driver, FrameBatch.of({ idWord: 0x101 }));
     await until(() => atOther.seen.some((frame) => frame.idWord === 0x101), "a frame on the new interface");
-    assert.deepEqual(seen.losses, [null]);
+    assert.ok(seen.losses.length > 0 && seen.losses.every((frames) => frames === null));
   });
 }
 

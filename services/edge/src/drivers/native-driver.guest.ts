@@ -28,6 +28,7 @@ runCanInterfaceSuite({
   name: "native driver, the other at the far end of a cable",
   create: () => createNativeDriver("vxcan0"),
   other: () => createNativeDriver("vxcan0p"),
+  createMissing: () => createNativeDriver("vxcan99"),
   injectError: injectOn("vxcan0p"),
 });
 
@@ -35,6 +36,7 @@ runCanInterfaceSuite({
   name: "native driver that never gathers",
   create: () => createNativeDriver("vcan0", { gatherMs: 0 }),
   other: () => createNativeDriver("vcan0", { gatherMs: 10 }),
+  createMissing: () => createNativeDriver("a-name-longer-than-any-interface-has"),
   injectError: injectOn("vcan0"),
 });
 
