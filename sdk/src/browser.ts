@@ -12,3 +12,18 @@ export * from "./wire/topics.ts";
 export { Continuity } from "./continuity.ts";
 export * from "./hub-connection.ts";
 export * from "./mqtt-bus.ts";
+export { sendError } from "./send-error.ts";
+export * from "./wire/record.ts";
+export * from "./wire/record-stream.ts";
+export * from "./wire/host-record-stream.ts";
+export {
+  EdgeEncoder,
+  encodeHeartbeat,
+  encodeHostFrame,
+  encodeResult,
+  MAX_LOSSES_BYTES,
+  maxEncodedBytes,
+  RESULT_BYTES,
+  tagOf,
+} from "./wire/extended-link.ts";
+export * from "./wire/extended-stream.ts";

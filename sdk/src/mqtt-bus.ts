@@ -3,15 +3,15 @@ import type { SendOptions, SendResult } from "./bus.ts";
 import { FrameBatch, type FrameParts } from "./can/frame-batch.ts";
 import type { Message } from "./can/message.ts";
 import { Continuity } from "./continuity.ts";
-import { CanfleetError, type ErrorCode } from "./errors.ts";
+import { CanfleetError } from "./errors.ts";
 import { HubConnection, type HubConnectionOptions } from "./hub-connection.ts";
+import { sendError } from "./send-error.ts";
 import { decodeBatch } from "./wire/batch.ts";
 import {
   decodeSendReport,
   encodeSendRequest,
   MAX_SEND_FRAMES,
   MAX_TTL_MS,
-  type SendCode,
   type SendReport,
 } from "./wire/send-request.ts";
 import { assertBase, assertBusName, assertEdgeName, busTopic, DEFAULT_BASE, parseTopic } from "./wire/topics.ts";
@@ -235,21 +235,4 @@ function partsOf(batch: FrameBatch, i: number): FrameParts {
     dlc: batch.dlc[i]!,
     flags: batch.flags[i]!,
   };
-}
-
-const SEND_ERRORS: { [code in Exclude<SendCode, "sent">]: [ErrorCode, string] } = {
-  denied: ["SEND_DENIED", "the edge does not allow this frame from here"],
-  expired: ["SEND_EXPIRED", "the frame was not on the bus within its time to live"],
-  "no-buffer": ["SEND_NO_BUFFER", "the transmit queue stayed full"],
-  "bus-off": ["SEND_BUS_OFF", "the interface is down or bus-off"],
-  unsupported: ["WIRE_CANNOT_CARRY", "this bus cannot carry the frame"],
-  failed: ["SEND_FAILED", "the frame was refused"],
-  duplicate: ["SEND_FAILED", "the request was seen before"],
-};
-
-/** The error for a frame that was not sent. */
-export function sendError(code: Exclude<SendCode, "sent">, channel: string): CanfleetError {
-  const [errorCode, text] = SEND_ERRORS[code];
-  const retryable = code === "expired" || code === "no-buffer" || code === "bus-off";
-  return new CanfleetError(errorCode, `${channel}: ${text}`, { retryable });
 }

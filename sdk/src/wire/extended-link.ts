@@ -1,6 +1,6 @@
 import { isErrorWord, isRemoteWord, isValidIdWord } from "../can/id.ts";
 import { isFdLength, MAX_CLASSIC_LENGTH } from "../can/dlc.ts";
-import { FLAG_BRS, FLAG_ESI, FLAG_FD, type FrameBatch, type Losses } from "../can/frame-batch.ts";
+import { addLoss, addLosses, FLAG_BRS, FLAG_ESI, FLAG_FD, type FrameBatch, type Losses } from "../can/frame-batch.ts";
 import type { SendCode } from "./send-request.ts";
 import { SEND_CODES } from "./send-request.ts";
 
@@ -45,8 +45,8 @@ const CLASSIC_FLAGS_GONE = ~(FLAG_BRS | FLAG_ESI);
 const MAX_DELTA_NS = 0xffffffff;
 const MAX_PLACES = 8;
 const MAX_PLACE_BYTES = 32;
-/** Sync, and the losses that may stand before a row. */
-const MAX_LOSSES_BYTES = MAX_PLACES * (2 + LOSS_HEAD + MAX_PLACE_BYTES);
+/** What the losses before a frame take at most. */
+export const MAX_LOSSES_BYTES = MAX_PLACES * (2 + LOSS_HEAD + MAX_PLACE_BYTES);
 const MAX_ROW_BYTES = 2 + SYNC_BODY + 2 + LOSS_HEAD + MAX_PLACE_BYTES + 2 + TIME_BODY + EDGE_FRAME_HEAD;
 
 /** The tag of frame `i`; -1 when the link cannot hold it: no kernel makes such a frame. */
@@ -76,7 +76,7 @@ export function payloadBytesOf(tag: number, idWord: number): number {
 
 /** Bytes that `EdgeEncoder.encode` takes for these rows at most. */
 export function maxEncodedBytes(batch: FrameBatch, from = 0, to = batch.count): number {
-  return MAX_LOSSES_BYTES + (to - from) * MAX_ROW_BYTES + batch.dataOffset[to]! - batch.dataOffset[from]!;
+  return 2 * MAX_LOSSES_BYTES + (to - from) * MAX_ROW_BYTES + batch.dataOffset[to]! - batch.dataOffset[from]!;
 }
 
 /** Writes what an edge says: frames with their times as differences, and what else a host must know to read them. */
@@ -91,7 +91,7 @@ export class EdgeEncoder {
   #view: DataView = new DataView(new ArrayBuffer(0));
   #end = 0;
   /** Frames dropped before the next one, to be told with it. */
-  #droppedFrames = 0;
+  #dropped: Losses | undefined;
   /** Frames that could not be written; they are told as lost at `link`. */
   skipped = 0;
 
@@ -100,9 +100,11 @@ export class EdgeEncoder {
     return this.#nextSeq;
   }
 
-  /** Frames lost at `link` before the next frame. */
-  lose(frames: number): void {
-    this.#droppedFrames += frames;
+  /** Frames lost at `link` before the next frame, and what their own batch said to be lost. */
+  lose(frames: number, before: Losses = {}): void {
+    this.#dropped ??= {};
+    addLosses(this.#dropped, before);
+    addLoss(this.#dropped, "link", frames);
   }
 
   /**
@@ -128,7 +130,7 @@ export class EdgeEncoder {
     return this.#end;
   }
 
-  /** Writes the losses that wait, although no frame follows yet. Takes 80 bytes at most. */
+  /** Writes the losses that wait, although no frame follows yet. Takes `MAX_LOSSES_BYTES` at most. */
   flushLosses(target: Uint8Array, at: number): number {
     this.#into(target, at);
     this.#putDropped();
@@ -183,9 +185,9 @@ export class EdgeEncoder {
   }
 
   #putDropped(): void {
-    if (this.#droppedFrames === 0) return;
-    this.#putLoss("link", this.#droppedFrames);
-    this.#droppedFrames = 0;
+    if (!this.#dropped) return;
+    this.#putLosses(this.#dropped);
+    this.#dropped = undefined;
   }
 
   #putLosses(losses: Losses): void {
