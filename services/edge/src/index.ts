@@ -7,3 +7,4 @@ export { findRing, type BridgeAnnouncement } from "./bridge-ring.ts";
 export { BridgeRegistry } from "./bridge-registry.ts";
 export { hostId, localBusName } from "./host.ts";
 export { VERSION } from "./version.ts";
+export { RawLink, type RawLinkCounters, type RawLinkOptions } from "./raw-link.ts";

@@ -1,0 +1,256 @@
+import type { Socket } from "node:net";
+import {
+  EdgeEncoder,
+  encodeHeartbeat,
+  encodeRecords,
+  encodeResult,
+  encodeSignal,
+  HostItemStream,
+  HostRecordStream,
+  LinkWatchdog,
+  MAX_LOSSES_BYTES,
+  MAX_RECORDS_PER_WRITE,
+  MAX_TTL_MS,
+  maxEncodedBytes,
+  messageOf,
+  RESULT_BYTES,
+  WriteQueue,
+  type FrameBatch,
+  type LinkTiming,
+  type RecordSize,
+  type SendCode,
+} from "@canfleet/sdk";
+import type { RecordForm } from "./config.ts";
+import type { Transmitter } from "./transmit.ts";
+
+/** "holding" while the host may still answer the greeting. */
+export type RawPeerMode = "holding" | "records" | "extended";
+
+/** Rows encoded in one go: whatever they are, they fit one block of the write queue. */
+const ROWS_PER_BLOCK = 256;
+/** Captured frames kept while the host may still answer the greeting. */
+const MAX_HELD_FRAMES = 4096;
+const DEFAULT_TTL_MS = 500;
+/** A heartbeat, and the losses that are told with it. */
+const HEARTBEAT_BYTES = MAX_LOSSES_BYTES + 32;
+
+/** What the peers of a link count together. */
+export interface PeerCounters {
+  framesOut: number;
+  framesIn: number;
+  dropped: number;
+  badRecords: number;
+}
+
+export interface RawPeerOptions {
+  record: RecordForm;
+  maxBufferedBytes: number;
+  timing: LinkTiming;
+  transmitter: Transmitter;
+  counters: PeerCounters;
+  /** Called once. `reason` is for people. */
+  onClosed: (reason: string) => void;
+}
+
+/** One host: what the bus has goes out to it, what it asks for goes to the transmitter. */
+export class RawPeer {
+  readonly #socket: Socket;
+  readonly #options: RawPeerOptions;
+  readonly #counters: PeerCounters;
+  readonly #writes: WriteQueue;
+  readonly #watchdog: LinkWatchdog;
+  readonly #encoder = new EdgeEncoder();
+  readonly #records: HostRecordStream;
+  readonly #items: HostItemStream;
+  readonly #recordSize: RecordSize;
+  #mode: RawPeerMode;
+  #isHelloRead = false;
+  #held: FrameBatch[] = [];
+  #heldFrames = 0;
+  #holdTimer: NodeJS.Timeout | undefined;
+  #flushTimer: NodeJS.Immediate | undefined;
+  #reason = "the host closed the connection";
+
+  constructor(socket: Socket, options: RawPeerOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#counters = options.counters;
+    const mayUpgrade = options.record === "auto";
+    this.#mode = mayUpgrade ? "holding" : "records";
+    this.#recordSize = options.record === "auto" ? 21 : options.record;
+    this.#records = new HostRecordStream(
+      { frames: (batch) => this.#submit(batch, undefined, 0), hello: (rest) => this.#onHello(rest) },
+      mayUpgrade,
+    );
+    this.#items = new HostItemStream({ frames: (batch, numbers, ttlMs) => this.#submit(batch, numbers, ttlMs) });
+    this.#writes = new WriteQueue(socket, { maxBytes: options.maxBufferedBytes });
+    this.#watchdog = new LinkWatchdog({
+      timing: options.timing,
+      stalledMs: (nowMs) => this.#writes.stalledMs(nowMs),
+      onHeartbeat: () => this.#heartbeat(),
+      onDead: (reason) => this.#end(`the host is dead: ${reason}`),
+    });
+  }
+
+  /** Starts reading, and greets a host that may be canfleet's. */
+  start(): void {
+    this.#socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    this.#socket.on("error", (error) => (this.#reason = messageOf(error)));
+    this.#socket.once("close", () => this.#onClose());
+    // The forwarder builds at the other end throw away broken records, as the C client does.
+    if (this.#recordSize === 13) this.#writes.setPace(MAX_RECORDS_PER_WRITE * 13, 1);
+    if (this.#mode !== "holding") return;
+    this.#writes.push(encodeSignal("greeting", Date.now() * 1000));
+    this.#holdTimer = setTimeout(() => this.#release("records"), this.#options.timing.holdMs);
+  }
+
+  get mode(): RawPeerMode {
+    return this.#mode;
+  }
+
+  /** Encodes or drops the batch now; it may be used again after the call. */
+  publish(batch: FrameBatch): void {
+    if (this.#socket.destroyed) return;
+    if (this.#mode === "holding") this.#hold(batch);
+    else this.#write(batch);
+  }
+
+  #hold(batch: FrameBatch): void {
+    this.#held.push(batch.clone());
+    this.#heldFrames += batch.count;
+    if (this.#heldFrames > MAX_HELD_FRAMES) this.#release("records");
+  }
+
+  #release(mode: "records" | "extended"): void {
+    clearTimeout(this.#holdTimer);
+    this.#mode = mode;
+    const held = this.#held;
+    this.#held = [];
+    for (const batch of held) this.#write(batch);
+  }
+
+  #write(batch: FrameBatch): void {
+    const isExtended = this.#mode === "extended";
+    const bytes = isExtended ? maxEncodedBytes(batch) : batch.count * this.#recordSize;
+    if (!this.#writes.hasRoom(bytes)) this.#drop(batch);
+    else if (isExtended) this.#writeItems(batch);
+    else this.#writeRecords(batch);
+    this.#watchdog.sent();
+    this.#writes.flush();
+  }
+
+  #drop(batch: FrameBatch): void {
+    this.#counters.dropped += batch.count;
+    if (this.#mode === "extended") this.#encoder.lose(batch.count, batch.lost);
+  }
+
+  #writeItems(batch: FrameBatch): void {
+    const skippedBefore = this.#encoder.skipped;
+    for (let from = 0; from < batch.count; from += ROWS_PER_BLOCK) {
+      const to = Math.min(batch.count, from + ROWS_PER_BLOCK);
+      this.#writes.reserve(maxEncodedBytes(batch, from, to));
+      this.#writes.commit(this.#encoder.encode(batch, this.#writes.block, this.#writes.end, from, to));
+    }
+    this.#countOut(batch.count, this.#encoder.skipped - skippedBefore);
+  }
+
+  #writeRecords(batch: FrameBatch): void {
+    let skipped = 0;
+    for (let from = 0; from < batch.count; from += ROWS_PER_BLOCK) {
+      const to = Math.min(batch.count, from + ROWS_PER_BLOCK);
+      this.#writes.reserve((to - from) * this.#recordSize);
+      const { block, end } = this.#writes;
+      const done = encodeRecords(batch, this.#recordSize, block, end, from, to);
+      this.#writes.commit(end + done.bytes);
+      skipped += done.skipped;
+    }
+    this.#countOut(batch.count, skipped);
+  }
+
+  #countOut(frames: number, skipped: number): void {
+    this.#counters.framesOut += frames - skipped;
+    this.#counters.dropped += skipped;
+  }
+
+  #heartbeat(): void {
+    if (!this.#writes.hasRoom(HEARTBEAT_BYTES)) return;
+    this.#writes.reserve(HEARTBEAT_BYTES);
+    this.#writes.commit(this.#encoder.flushLosses(this.#writes.block, this.#writes.end));
+    this.#writes.push(encodeHeartbeat(Date.now() * 1000, this.#encoder.nextSeq));
+  }
+
+  #onData(chunk: Uint8Array): void {
+    this.#watchdog.received();
+    try {
+      if (this.#isHelloRead) this.#items.read(chunk);
+      else this.#records.read(chunk);
+    } catch (error) {
+      this.#counters.badRecords++;
+      this.#end(messageOf(error));
+    }
+  }
+
+  #onHello(rest: Uint8Array): void {
+    this.#isHelloRead = true;
+    this.#writes.push(encodeSignal("accept", Date.now() * 1000));
+    this.#watchdog.isExtended = true;
+    this.#release("extended");
+    if (rest.length > 0) this.#items.read(rest);
+  }
+
+  #submit(frames: FrameBatch, numbers: Uint32Array | undefined, ttlMs: number): void {
+    this.#counters.framesIn += frames.count;
+    this.#options.transmitter.submit({
+      frames,
+      source: "link",
+      ttlMs: Math.min(ttlMs === 0 ? DEFAULT_TTL_MS : ttlMs, MAX_TTL_MS),
+      ...(numbers && {
+        settled: (row, code, timestampUs) => this.#answer(numbers[row]!, code, timestampUs),
+      }),
+    });
+  }
+
+  #answer(number: number, code: SendCode, timestampUs: number | undefined): void {
+    if (number === 0 || this.#socket.destroyed || !this.#writes.hasRoom(RESULT_BYTES)) return;
+    this.#writes.reserve(RESULT_BYTES);
+    this.#writes.commit(encodeResult(number, code, timestampUs, this.#writes.block, this.#writes.end));
+    // Results of one turn of the event loop leave in one write.
+    this.#flushTimer ??= setImmediate(() => {
+      this.#flushTimer = undefined;
+      this.#watchdog.sent();
+      this.#writes.flush();
+    });
+  }
+
+  /** Hands what waits to the kernel, for `timeoutMs` at most, and ends the connection. */
+  async close(timeoutMs: number): Promise<void> {
+    if (this.#mode === "holding") this.#release("records");
+    await this.#writes.drained(timeoutMs);
+    this.#reason = "closed";
+    if (this.#socket.destroyed) return;
+    await new Promise<void>((resolve) => {
+      const giveUp = setTimeout(() => this.#socket.destroy(), timeoutMs);
+      this.#socket.once("close", () => {
+        clearTimeout(giveUp);
+        resolve();
+      });
+      // What the kernel has taken still goes out; the host's own close ends the wait.
+      this.#socket.end();
+      this.#socket.resume();
+    });
+  }
+
+  #end(reason: string): void {
+    this.#reason = reason;
+    this.#socket.destroy();
+  }
+
+  #onClose(): void {
+    clearTimeout(this.#holdTimer);
+    clearImmediate(this.#flushTimer);
+    this.#watchdog.close();
+    this.#writes.close();
+    this.#held = [];
+    this.#options.onClosed(this.#reason);
+  }
+}
