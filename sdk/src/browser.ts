@@ -27,3 +27,6 @@ export {
   tagOf,
 } from "./wire/extended-link.ts";
 export * from "./wire/extended-stream.ts";
+export * from "./text/candump.ts";
+export * from "./text/console.ts";
+export * from "./text/frame-notation.ts";
