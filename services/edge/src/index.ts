@@ -8,3 +8,4 @@ export { BridgeRegistry } from "./bridge-registry.ts";
 export { hostId, localBusName } from "./host.ts";
 export { VERSION } from "./version.ts";
 export { RawLink, type RawLinkCounters, type RawLinkOptions } from "./raw-link.ts";
+export { createSimDriver, type SimOptions } from "./drivers/sim/sim-driver.ts";
