@@ -1,0 +1,253 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
+import { messageOf } from "@canfleet/sdk";
+import type { Authorization, Identity } from "./authorization.ts";
+import { Delivery, type SessionStore } from "./delivery.ts";
+import type { HubLimits } from "./limits.ts";
+import type { HubLog } from "./log.ts";
+import { guardPackets, PacketGuard } from "./packet-guard.ts";
+import { Policy, type Refusal } from "./policy.ts";
+import { SessionBounds, type GrowingStore } from "./session-bounds.ts";
+
+export interface BrokerOptions {
+  /** First part of all canfleet topics. */
+  base: string;
+  limits: HubLimits;
+  authorization: Authorization;
+  log: HubLog;
+}
+
+/** Numbers since the start; connections and what is kept as they are now. */
+export interface BrokerCounts {
+  connections: number;
+  receivedMessages: number;
+  receivedBytes: number;
+  deliveredMessages: number;
+  deliveredBytes: number;
+  droppedMessages: number;
+  retainedMessages: number;
+  refusals: { [reason in Refusal]: number };
+  oversizedPackets: number;
+  evictions: { [reason: string]: number };
+}
+
+/** One connection as `/api/clients` shows it. */
+export interface ClientView {
+  id: string;
+  address: string;
+  subscriptions: number;
+  sentMessages: number;
+  sentBytes: number;
+  droppedMessages: number;
+  queuedBytes: number;
+}
+
+/** Where refused messages go: the broker has no way to drop one without ending the connection. Nobody may subscribe. */
+const NOWHERE = "$SYS/canfleet/refused";
+/** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
+const SERVER_UNAVAILABLE = 3;
+const NOT_AUTHORIZED = 5;
+
+/** The embedded MQTT 3.1.1 broker: Aedes, with our delivery, our policy and bounds on everything it keeps. */
+export class Broker {
+  readonly #aedes: Aedes;
+  readonly #delivery: Delivery;
+  readonly #bounds: SessionBounds;
+  readonly #policy: Policy;
+  readonly #options: BrokerOptions;
+  readonly #guards = new Map<Duplex, PacketGuard>();
+  readonly #identities = new WeakMap<Client, Identity>();
+  readonly #refusals: { [reason in Refusal]: number } = {
+    retained: 0,
+    reserved: 0,
+    name: 0,
+    filter: 0,
+    full: 0,
+    identity: 0,
+  };
+  #receivedMessages = 0;
+  #endedBytes = 0;
+  #oversizedPackets = 0;
+
+  private constructor(aedes: Aedes, options: BrokerOptions) {
+    const store = (aedes as unknown as { persistence: SessionStore & GrowingStore }).persistence;
+    this.#aedes = aedes;
+    this.#options = options;
+    this.#policy = new Policy(options.base);
+    this.#bounds = new SessionBounds(options.limits);
+    this.#bounds.guard(store);
+    this.#delivery = new Delivery(options.limits, store, (clientId, reason) =>
+      options.log("warn", `client ${JSON.stringify(clientId)} disconnected: ${reason}`),
+    );
+    this.#setHooks();
+    this.#listen();
+  }
+
+  static async create(options: BrokerOptions): Promise<Broker> {
+    const aedes = await Aedes.createBroker({
+      // 0: no limit of messages in flight in the whole broker. The default of 100 is what one slow reader fills.
+      concurrency: 0,
+      drainTimeout: options.limits.stallMs,
+      connectTimeout: options.limits.connectTimeoutMs,
+      // QoS 2 publishes that wait for PUBREL; each may be as large as a packet.
+      maxInflightInbound: 100,
+    });
+    return new Broker(aedes, options);
+  }
+
+  #setHooks(): void {
+    const aedes = this.#aedes;
+    aedes.preConnect = (client, _packet, callback) => {
+      this.#delivery.install(client);
+      callback(null, true);
+    };
+    aedes.authenticate = (client, username, password, done) => {
+      this.#authenticate(client, username, password).then(
+        (returnCode) => (returnCode === 0 ? done(null, true) : done(connectRefusal(returnCode), null)),
+        (error: unknown) => {
+          this.#options.log("error", `authentication failed: ${messageOf(error)}`);
+          done(connectRefusal(SERVER_UNAVAILABLE), null);
+        },
+      );
+    };
+    aedes.authorizePublish = (client, packet, callback) => {
+      this.#authorizePublish(client, packet);
+      callback();
+    };
+    aedes.authorizeSubscribe = (client, subscription, callback) => {
+      callback(null, this.#maySubscribe(client, subscription) ? subscription : null);
+    };
+  }
+
+  #listen(): void {
+    const aedes = this.#aedes;
+    aedes.on("clientReady", (client) => {
+      const guard = this.#guards.get(client.conn);
+      if (guard) guard.maxPacketBytes = this.#options.limits.maxPacketBytes;
+      this.#delivery.subscriptionsChanged(client);
+    });
+    aedes.on("subscribe", (_subscriptions, client) => this.#delivery.subscriptionsChanged(client));
+    aedes.on("unsubscribe", (_filters, client) => this.#delivery.subscriptionsChanged(client));
+    aedes.on("publish", (packet) => {
+      if (!packet.topic.startsWith("$")) this.#receivedMessages++;
+    });
+    aedes.on("clientError", (client, error) =>
+      this.#options.log("debug", `client ${JSON.stringify(client.id)}: ${error.message}`),
+    );
+    aedes.on("connectionError", (_client, error) => this.#options.log("debug", `connection: ${error.message}`));
+  }
+
+  async #authenticate(client: Client, username: string | undefined, password: Buffer | undefined): Promise<number> {
+    const credentials = { clientId: client.id, username, password };
+    const identity = await this.#options.authorization.identify(credentials);
+    if (!identity) return NOT_AUTHORIZED;
+    this.#identities.set(client, identity);
+    if (this.#bounds.admitSession(client.id, client.clean)) return 0;
+    this.#refusals.full++;
+    return SERVER_UNAVAILABLE;
+  }
+
+  /** MQTT 3.1.1 has no answer to a refused publish: it is acknowledged and goes nowhere (3.3.5). */
+  #authorizePublish(client: Client | null, packet: PublishPacket): void {
+    const refusal = this.#refusalOf(client, packet);
+    if (!refusal) return;
+    this.#refusals[refusal]++;
+    this.#receivedMessages++;
+    packet.topic = NOWHERE;
+    packet.payload = Buffer.alloc(0);
+    packet.retain = false;
+  }
+
+  #refusalOf(client: Client | null, { topic, payload, retain }: PublishPacket): Refusal | undefined {
+    const refusal = this.#policy.refusePublish(topic, retain);
+    if (refusal) return refusal;
+    if (retain && !this.#bounds.mayRetain(topic, payload.length)) return "full";
+    const identity = client ? this.#identities.get(client) : undefined;
+    return identity && this.#options.authorization.mayPublish(identity, topic) ? undefined : "identity";
+  }
+
+  #maySubscribe(client: Client, { topic }: Subscription): boolean {
+    const identity = this.#identities.get(client);
+    const subscriptions = Object.keys((client as unknown as { subscriptions: object }).subscriptions).length;
+    const refusal =
+      this.#policy.refuseSubscribe(topic) ??
+      (subscriptions >= this.#options.limits.maxSubscriptions ? "full" : undefined) ??
+      (identity && this.#options.authorization.maySubscribe(identity, topic) ? undefined : "identity");
+    if (!refusal) return true;
+    this.#refusals[refusal]++;
+    return false;
+  }
+
+  /** Whether one more connection may come. */
+  get hasRoom(): boolean {
+    return this.#guards.size < this.#options.limits.maxConnections;
+  }
+
+  /** Serves one connection: a TCP socket, or a WebSocket as a stream. */
+  handle(conn: Duplex, request?: IncomingMessage): void {
+    const guard = new PacketGuard(this.#options.limits.maxConnectBytes);
+    this.#guards.set(conn, guard);
+    conn.once("close", () => {
+      this.#guards.delete(conn);
+      this.#endedBytes += guard.receivedBytes;
+    });
+    guardPackets(conn, guard, () => this.#oversizedPackets++);
+    this.#aedes.handle(conn, request);
+    // Aedes allows for one listener for each message in flight, which is 0 here; we never add one a message.
+    conn.setMaxListeners(20);
+  }
+
+  counts(): BrokerCounts {
+    const targets = this.#delivery.targets();
+    let receivedBytes = this.#endedBytes;
+    for (const guard of this.#guards.values()) receivedBytes += guard.receivedBytes;
+    return {
+      connections: this.#guards.size,
+      receivedMessages: this.#receivedMessages,
+      receivedBytes,
+      deliveredMessages: targets.reduce((sum, { outbox }) => sum + outbox.sentMessages, this.#delivery.endedMessages),
+      deliveredBytes: targets.reduce((sum, { outbox }) => sum + outbox.sentBytes, this.#delivery.endedBytes),
+      droppedMessages: this.#delivery.droppedMessages + this.#bounds.droppedMessages,
+      retainedMessages: this.#bounds.retainedMessages,
+      refusals: { ...this.#refusals },
+      oversizedPackets: this.#oversizedPackets,
+      evictions: { ...this.#delivery.evictions },
+    };
+  }
+
+  /** Clients, those with most drops first. */
+  clients(): ClientView[] {
+    const views = this.#delivery.targets().map(({ client, outbox }) => ({
+      id: client.id,
+      address: addressOf(client),
+      subscriptions: Object.keys(client.subscriptions).length,
+      sentMessages: outbox.sentMessages,
+      sentBytes: outbox.sentBytes,
+      droppedMessages: outbox.droppedMessages,
+      queuedBytes: outbox.queuedBytes,
+    }));
+    return views.sort((a, b) => b.droppedMessages - a.droppedMessages);
+  }
+
+  /** Ends all connections; wills are published. */
+  async close(): Promise<void> {
+    this.#delivery.close();
+    await new Promise<void>((resolve) => {
+      this.#aedes.close(resolve);
+    });
+    for (const conn of this.#guards.keys()) conn.destroy();
+  }
+}
+
+function connectRefusal(returnCode: number): AuthenticateError {
+  const error = new Error(returnCode === NOT_AUTHORIZED ? "not authorized" : "server unavailable");
+  // The codes are a `const enum` that exists in the types only.
+  return Object.assign(error, { returnCode });
+}
+
+function addressOf(client: Client): string {
+  const socket = client.req?.socket ?? client.conn;
+  const { remoteAddress, remotePort } = socket as { remoteAddress?: string; remotePort?: number };
+  return remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort ?? 0}`;
+}

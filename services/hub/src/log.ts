@@ -1,0 +1,5 @@
+/** How much a line matters: "error" something does not work, "warn" somebody should look, "debug" for finding faults. */
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+/** Takes one line of what the hub does. Texts that came from strangers are in it as JSON strings. */
+export type HubLog = (level: LogLevel, text: string) => void;

@@ -1,0 +1,44 @@
+import { isBusName, isEdgeName } from "@canfleet/sdk";
+
+/** Why something was refused; the words are label values in `/metrics`. */
+export const REFUSALS = ["retained", "reserved", "name", "filter", "full", "identity"] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** Topics that say something of now: keeping one for later subscribers would make it a lie, or send a frame twice. */
+const NEVER_RETAINED = new Set(["send", "sent", "frames", "backfill", "request"]);
+/** Where bridges announce themselves: `<base>/_bridges/<id>`. */
+const BRIDGES = "_bridges";
+const BRIDGE_ID = /^[A-Za-z0-9_.:-]{1,64}$/;
+
+/** What is refused whoever asks (docs/wire-mqtt.md, clause 1). */
+export class Policy {
+  readonly #prefix: string;
+
+  /** @param base first part of all canfleet topics */
+  constructor(base: string) {
+    this.#prefix = `${base}/`;
+  }
+
+  /** Why a PUBLISH, or a will, is refused; undefined when it is not. */
+  refusePublish(topic: string, retain: boolean): Refusal | undefined {
+    // Also what a mosquitto bridge says of itself, `$SYS/broker/connection/…`: it must not cost it its connection.
+    if (topic.startsWith("$")) return "reserved";
+    if (!topic.startsWith(this.#prefix)) return undefined;
+    const levels = topic.slice(this.#prefix.length).split("/");
+    if (!namesAreValid(levels)) return "name";
+    return retain && levels.length >= 3 && NEVER_RETAINED.has(levels[2]!) ? "retained" : undefined;
+  }
+
+  /** Why a SUBSCRIBE is refused; undefined when it is not. */
+  refuseSubscribe(topicFilter: string): Refusal | undefined {
+    // `$SYS` tells the client ids of everybody; shared subscriptions are MQTT 5 and would never match anything.
+    return topicFilter.startsWith("$") ? "filter" : undefined;
+  }
+}
+
+function namesAreValid(levels: string[]): boolean {
+  const [edge = "", second] = levels;
+  if (edge === BRIDGES) return levels.length === 2 && BRIDGE_ID.test(second!);
+  if (!isEdgeName(edge) || second === undefined || second === "") return false;
+  return levels.length === 2 || isBusName(second);
+}
