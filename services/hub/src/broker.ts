@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
 import { messageOf } from "@canfleet/sdk";
 import type { Authorization, Identity } from "./authorization.ts";
@@ -48,6 +49,8 @@ const NOWHERE = "$SYS/canfleet/refused";
 /** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
 const SERVER_UNAVAILABLE = 3;
 const NOT_AUTHORIZED = 5;
+const DRAIN_MS = 500;
+const DRAIN_POLL_MS = 10;
 
 /** The embedded MQTT 3.1.1 broker: Aedes, with our delivery, our policy and bounds on everything it keeps. */
 export class Broker {
@@ -230,8 +233,12 @@ export class Broker {
     return views.sort((a, b) => b.droppedMessages - a.droppedMessages);
   }
 
-  /** Ends all connections; wills are published. */
+  /** Ends all connections, after half a second at most in which subscribers may take what waits for them. */
   async close(): Promise<void> {
+    const endMs = performance.now() + DRAIN_MS;
+    while (performance.now() < endMs && this.#delivery.targets().some(({ outbox }) => outbox.queuedBytes > 0)) {
+      await sleep(DRAIN_POLL_MS);
+    }
     this.#delivery.close();
     await new Promise<void>((resolve) => {
       this.#aedes.close(resolve);
@@ -243,6 +250,7 @@ export class Broker {
 function connectRefusal(returnCode: number): AuthenticateError {
   const error = new Error(returnCode === NOT_AUTHORIZED ? "not authorized" : "server unavailable");
   // The codes are a `const enum` that exists in the types only.
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- Object.assign keeps the number as it is
   return Object.assign(error, { returnCode });
 }
 

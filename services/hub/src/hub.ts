@@ -1,0 +1,163 @@
+import { assertBase, CanfleetError, DEFAULT_BASE } from "@canfleet/sdk";
+import { assertSafeAddress, formatAddress, isLoopback, reachable, type HostPort } from "./address.ts";
+import { openToAll } from "./authorization.ts";
+import { BrokerProxy } from "./broker-proxy.ts";
+import { Broker } from "./broker.ts";
+import { FleetClient } from "./fleet-client.ts";
+import { Fleet } from "./fleet.ts";
+import { Router } from "./http.ts";
+import { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";
+import { listenHttp, listenTcp, type ConnectionHandler, type Listener } from "./listeners.ts";
+import type { HubLog } from "./log.ts";
+import { hubRoutes } from "./routes.ts";
+import { loadStaticFiles } from "./static-files.ts";
+
+export interface HubConfig {
+  /** Where MQTT over TCP listens. Default 127.0.0.1:1883; port 0 takes a free one. Not with `brokerUrl`. */
+  listen?: HostPort;
+  /** Where HTTP listens: page, API, metrics, MQTT over WebSocket. Default 127.0.0.1:8080; false: no HTTP. */
+  http?: HostPort | false;
+  /** First part of all topics. Default "canfleet". */
+  base?: string;
+  /** Lets the hub listen beyond this machine although it cannot tell who connects. Default false. */
+  insecureLan?: boolean;
+  /** Uses this broker (`mqtt://` or `mqtts://`) instead of the embedded one; then the hub is page and views only. */
+  brokerUrl?: string;
+  limits?: Partial<HubLimits>;
+  /** Default: silent. */
+  log?: HubLog;
+}
+
+/** Folder of the built page, beside this module. */
+const PAGE_FOLDER = new URL("./page/", import.meta.url);
+const DEFAULT_LISTEN: HostPort = { host: "127.0.0.1", port: 1883 };
+const DEFAULT_HTTP: HostPort = { host: "127.0.0.1", port: 8080 };
+/** How long closing waits for peers at most, ms. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** A hub: an embedded MQTT broker, or a client of another one, with a page, an API and metrics. */
+export class Hub {
+  /** Where the broker is reached from this machine. */
+  readonly mqttUrl: string;
+  /** Where the page is; undefined without HTTP. */
+  readonly httpUrl: string | undefined;
+  readonly #closers: (() => Promise<void>)[];
+
+  private constructor(mqttUrl: string, httpUrl: string | undefined, closers: (() => Promise<void>)[]) {
+    this.mqttUrl = mqttUrl;
+    this.httpUrl = httpUrl;
+    this.#closers = closers;
+  }
+
+  /**
+   * Starts a hub. Resolves when everything listens.
+   *
+   * @throws CanfleetError `HUB_UNSAFE_ADDRESS`, `LINK_PORT_IN_USE`, `WIRE_BAD_TOPIC` for the base, `CONFIG_INVALID`
+   */
+  static async start(config: HubConfig = {}): Promise<Hub> {
+    checkConfig(config);
+    const closers: (() => Promise<void>)[] = [];
+    try {
+      return await startParts(config, closers, (mqttUrl, httpUrl) => new Hub(mqttUrl, httpUrl, closers));
+    } catch (error) {
+      await closeAll(closers);
+      throw error;
+    }
+  }
+
+  /** Stops listening and ends all connections, within a second. Calling it again does nothing. */
+  async close(): Promise<void> {
+    await closeAll(this.#closers);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function checkConfig(config: HubConfig): void {
+  assertBase(config.base ?? DEFAULT_BASE);
+  const { brokerUrl } = config;
+  if (brokerUrl !== undefined && !/^mqtts?:$/.test(URL.canParse(brokerUrl) ? new URL(brokerUrl).protocol : "")) {
+    throw new CanfleetError("CONFIG_INVALID", `broker ${JSON.stringify(brokerUrl)}: expected mqtt:// or mqtts://`);
+  }
+  const log = config.log ?? silent;
+  const addresses: [what: string, address: HostPort][] = [];
+  if (brokerUrl === undefined) addresses.push(["the MQTT address", config.listen ?? DEFAULT_LISTEN]);
+  if (config.http !== false) addresses.push(["the HTTP address", config.http ?? DEFAULT_HTTP]);
+  for (const [what, address] of addresses) {
+    if (!config.insecureLan) assertSafeAddress(what, address);
+    else if (!isLoopback(address.host)) {
+      log(
+        "warn",
+        `${what} ${formatAddress(address)} is open to everybody on that network: ` +
+          "whoever reaches it can read all frames and ask edges to send; nobody is asked who they are",
+      );
+    }
+  }
+}
+
+async function startParts(
+  config: HubConfig,
+  closers: (() => Promise<void>)[],
+  make: (mqttUrl: string, httpUrl: string | undefined) => Hub,
+): Promise<Hub> {
+  const base = config.base ?? DEFAULT_BASE;
+  const log = config.log ?? silent;
+  const limits = { ...DEFAULT_LIMITS, ...config.limits };
+  let broker: Broker | undefined;
+  let webSockets: ConnectionHandler;
+  let mqttUrl: string;
+  if (config.brokerUrl === undefined) {
+    broker = await Broker.create({ base, limits, authorization: openToAll, log });
+    webSockets = broker;
+    closers.push(broker.close.bind(broker));
+    const listener = await listenTcp(config.listen ?? DEFAULT_LISTEN, broker);
+    closers.unshift(() => listener.close());
+    mqttUrl = urlOf("mqtt", listener);
+    log("info", `MQTT on ${mqttUrl}`);
+  } else {
+    mqttUrl = config.brokerUrl;
+    webSockets = new BrokerProxy(mqttUrl, limits.maxConnections);
+  }
+
+  const fleet = new Fleet(base);
+  const fleetClient = new FleetClient(mqttUrl, base, fleet, log);
+  closers.push(() => fleetClient.close());
+  if (broker) await fleetClient.start();
+  else fleetClient.startWhenReachable();
+
+  if (config.http === false) return make(mqttUrl, undefined);
+  const files = await loadStaticFiles(PAGE_FOLDER);
+  const router = new Router(hubRoutes({ base, broker, fleet, fleetClient, files }), log);
+  const listener = await listenHttp(config.http ?? DEFAULT_HTTP, {
+    onRequest: (request, response) => router.handle(request, response),
+    mqtt: webSockets,
+  });
+  closers.unshift(() => listener.close());
+  const httpUrl = urlOf("http", listener);
+  log("info", `page on ${httpUrl}`);
+  return make(mqttUrl, httpUrl);
+}
+
+function urlOf(scheme: string, { address }: Listener): string {
+  return `${scheme}://${formatAddress({ host: reachable(address.host), port: address.port })}`;
+}
+
+/**
+ * From the last to the first: the hub's own client, the broker, which lets its clients take what waits for them, then
+ * the listeners. A part that does not end in time is left to the end of the process.
+ */
+async function closeAll(closers: (() => Promise<void>)[]): Promise<void> {
+  const closing = (async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) await close();
+  })();
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+  });
+  await Promise.race([closing, timeout]);
+  clearTimeout(timer);
+}
+
+const silent: HubLog = () => undefined;

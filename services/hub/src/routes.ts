@@ -1,0 +1,67 @@
+import { createRequire } from "node:module";
+import type { Broker } from "./broker.ts";
+import type { FleetClient } from "./fleet-client.ts";
+import type { Fleet } from "./fleet.ts";
+import { fileRoutes, json, text, type Route } from "./http.ts";
+import { renderMetrics } from "./metrics.ts";
+import type { StaticFile } from "./static-files.ts";
+
+export interface HubParts {
+  base: string;
+  /** Undefined with an external broker. */
+  broker: Broker | undefined;
+  fleet: Fleet;
+  fleetClient: FleetClient;
+  files: ReadonlyMap<string, StaticFile>;
+}
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+/** Clients shown at `/api/clients`: those with most drops. */
+const MAX_CLIENTS_SHOWN = 200;
+
+/** Everything that the hub answers over HTTP. */
+export function hubRoutes({ base, broker, fleet, fleetClient, files }: HubParts): [path: string, route: Route][] {
+  const edges = (): ReturnType<Fleet["edges"]> => fleet.edges(performance.now());
+  const noPage: Route = () => text("the page is not built here: npm run build\n", 503);
+  return [
+    ["/", noPage],
+    ...fileRoutes(files),
+    ["/healthz", () => health(fleetClient)],
+    [
+      "/metrics",
+      () =>
+        text(
+          renderMetrics({
+            version,
+            broker: broker?.counts(),
+            brokerConnected: fleetClient.isConnected,
+            edges: edges(),
+          }),
+          200,
+          "text/plain; version=0.0.4; charset=utf-8",
+        ),
+    ],
+    [
+      "/api/fleet",
+      () =>
+        json({
+          version,
+          base,
+          brokerConnected: fleetClient.isConnected,
+          hub: broker ? hubSummary(broker) : null,
+          edges: edges(),
+        }),
+    ],
+    ["/api/clients", () => json({ clients: broker?.clients().slice(0, MAX_CLIENTS_SHOWN) ?? null })],
+  ];
+}
+
+function health(fleetClient: FleetClient): ReturnType<Route> {
+  const ok = fleetClient.isConnected;
+  return json({ status: ok ? "ok" : "broker unreachable", version }, ok ? 200 : 503);
+}
+
+function hubSummary(broker: Broker): { connections: number; droppedMessages: number } {
+  const { connections, droppedMessages } = broker.counts();
+  return { connections, droppedMessages };
+}
