@@ -9,3 +9,7 @@ export { hostId, localBusName } from "./host.ts";
 export { VERSION } from "./version.ts";
 export { RawLink, type RawLinkCounters, type RawLinkOptions } from "./raw-link.ts";
 export { createSimDriver, type SimOptions } from "./drivers/sim/sim-driver.ts";
+export { Edge, type EdgeEvents } from "./edge.ts";
+export { openBus, parseBusSpec, type BusPlace, type BusSpec, type OpenBusOptions } from "./open-bus.ts";
+export { openCanInterface, type InterfaceChoice } from "./open-interface.ts";
+export { startBridge, type RunningBridge } from "./bridge-runner.ts";

@@ -1,0 +1,221 @@
+import { CanfleetError, messageOf, type Losses } from "@canfleet/sdk";
+import { hostname } from "node:os";
+import { Batcher } from "./batcher.ts";
+import { startBridge, type RunningBridge } from "./bridge-runner.ts";
+import type { CanInterface } from "./can-interface.ts";
+import { checkEdgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
+import { hostId } from "./host.ts";
+import { openCanInterface } from "./open-interface.ts";
+import { RawLink } from "./raw-link.ts";
+import { BusRelay } from "./relay.ts";
+import { Uplink } from "./uplink.ts";
+import { VERSION } from "./version.ts";
+
+const STATUS_INTERVAL_MS = 1000;
+
+export interface EdgeEvents {
+  /** One line for people: what happened, no end of line. Default: nothing. */
+  log?: (text: string) => void;
+  /** Every bus that has an end (logs that are played once) has ended. */
+  onEnd?: () => void;
+  /** Makes the driver of a bus. Default: by the channel's kind, see `openCanInterface`. */
+  openInterface?: (bus: CheckedBus) => CanInterface;
+}
+
+interface Bus {
+  relay: BusRelay;
+  batcher: Batcher | undefined;
+  links: RawLink[];
+  ended: boolean;
+  /** Frames received at the status before. */
+  receivedBefore: number;
+  framesPerSecond: number;
+}
+
+/** The relay on a Pi: reads buses, ships them over raw links and to a hub, and sends what may be sent. */
+export class Edge {
+  readonly name: string;
+  readonly #config: CheckedConfig;
+  readonly #events: Required<EdgeEvents>;
+  readonly #uplink: Uplink | undefined;
+  readonly #buses: Bus[] = [];
+  readonly #bridges: RunningBridge[] = [];
+  #statusTimer: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(config: CheckedConfig, events: EdgeEvents) {
+    this.name = config.name;
+    this.#config = config;
+    this.#events = { log: () => undefined, onEnd: () => undefined, openInterface: openCanInterface, ...events };
+    this.#uplink =
+      config.hub === undefined
+        ? undefined
+        : new Uplink({
+            url: config.hub,
+            base: config.base,
+            edge: config.name,
+            log: this.#events.log,
+            onConnect: () => this.#publishAll(),
+          });
+  }
+
+  /**
+   * Opens every bus and begins to relay. Hubs and hosts may be away: they are dialled for ever.
+   *
+   * @throws CanfleetError `CONFIG_INVALID` with every mistake, `CAN_*` when a bus cannot be opened,
+   *   `LINK_PORT_IN_USE` when a raw link cannot listen, `BRIDGE_RING`
+   */
+  static async start(config: EdgeConfig, events: EdgeEvents = {}): Promise<Edge> {
+    const { checked, mistakes } = checkEdgeConfig(config);
+    if (mistakes.length > 0) {
+      const list = mistakes.map(({ path, text }) => `${path}: ${text}`).join("; ");
+      throw new CanfleetError("CONFIG_INVALID", list);
+    }
+    const edge = new Edge(checked, events);
+    try {
+      for (const bus of checked.buses) await edge.#startBus(bus);
+      for (const bridge of checked.bridges) edge.#bridges.push(await startBridge(bridge, checked, edge.#events.log));
+    } catch (error) {
+      await edge.close();
+      throw error;
+    }
+    edge.#statusTimer = setInterval(() => edge.#tick(), STATUS_INTERVAL_MS);
+    edge.#publishAll();
+    return edge;
+  }
+
+  async #startBus(config: CheckedBus): Promise<void> {
+    const bus: Bus = {
+      relay: new BusRelay(this.#events.openInterface(config), config, {
+        log: this.#events.log,
+        onLink: () => this.#publishStatus(bus),
+        onEnd: () => this.#onEnd(bus),
+      }),
+      batcher: undefined,
+      links: [],
+      ended: false,
+      receivedBefore: 0,
+      framesPerSecond: 0,
+    };
+    await bus.relay.open();
+    this.#buses.push(bus);
+    await this.#startLinks(bus, config);
+    const uplink = this.#uplink;
+    if (!uplink) return;
+    bus.batcher = new Batcher(this.#config.batch, (payload) => uplink.publishFrames(config.name, payload));
+    const { batcher } = bus;
+    bus.relay.addOutlet({ publish: (batch) => batcher.add(batch) });
+    uplink.addBus(config.name, bus.relay.transmitter);
+  }
+
+  async #startLinks(bus: Bus, config: CheckedBus): Promise<void> {
+    for (const link of config.links) {
+      const common = { record: link.record ?? "auto", log: this.#events.log };
+      const host = "listen" in link ? link.hostname : link.host;
+      const rawLink = new RawLink(
+        {
+          role: "listen" in link ? "listen" : "dial",
+          port: "listen" in link ? link.listen : link.port,
+          ...(host === undefined ? {} : { host }),
+          ...common,
+        },
+        bus.relay.transmitter,
+      );
+      await rawLink.start();
+      bus.links.push(rawLink);
+      bus.relay.addOutlet(rawLink);
+    }
+  }
+
+  #onEnd(bus: Bus): void {
+    bus.ended = true;
+    bus.batcher?.flush();
+    if (this.#buses.every(({ ended }) => ended)) this.#events.onEnd();
+  }
+
+  #publishAll(): void {
+    this.#uplink?.publishInfo(this.#info());
+    this.#publishStatuses();
+  }
+
+  #info(): object {
+    const buses = this.#buses.map(({ relay }, i) => {
+      const { driver, capabilities, channel } = relay.can;
+      return [relay.name, { driver, channel, capabilities, send: this.#config.buses[i]?.send.text }];
+    });
+    return {
+      version: VERSION,
+      host: hostname(),
+      hostId: hostId(),
+      base: this.#config.base,
+      buses: Object.fromEntries(buses) as object,
+      clock: "unknown",
+    };
+  }
+
+  #publishStatuses(): void {
+    for (const bus of this.#buses) this.#publishStatus(bus);
+  }
+
+  #tick(): void {
+    for (const bus of this.#buses) {
+      const { received } = bus.relay.counters;
+      bus.framesPerSecond = Math.round(((received - bus.receivedBefore) * 1000) / STATUS_INTERVAL_MS);
+      bus.receivedBefore = received;
+    }
+    this.#publishStatuses();
+  }
+
+  #publishStatus(bus: Bus): void {
+    const { relay } = bus;
+    const { received } = relay.counters;
+    this.#uplink?.publishStatus(relay.name, {
+      t: Date.now() * 1000,
+      state: relay.link.state,
+      reason: relay.link.reason,
+      busState: null,
+      bitrate: null,
+      loadPercent: null,
+      driver: relay.can.driver,
+      epoch: relay.epoch,
+      seq: relay.seq,
+      framesPerSecond: bus.framesPerSecond,
+      frames: { received, sent: relay.transmitter.counters.sent, refused: relay.transmitter.counters.refused },
+      skipped: relay.skipped,
+      lost: this.#losses(bus),
+    });
+  }
+
+  #losses(bus: Bus): Losses {
+    const link = bus.links.reduce((sum, rawLink) => sum + rawLink.counters.dropped, 0);
+    return { kernel: 0, ...bus.relay.lost, edge: bus.batcher?.dropped ?? 0, link };
+  }
+
+  /** What each bus did so far, by its name in topics. */
+  counters(): { [bus: string]: { received: number; sent: number; refused: number; lost: Losses } } {
+    return Object.fromEntries(
+      this.#buses.map((bus) => [
+        bus.relay.name,
+        { received: bus.relay.counters.received, ...bus.relay.transmitter.counters, lost: this.#losses(bus) },
+      ]),
+    );
+  }
+
+  /** Ends capture, sends out what is pending, says goodbye to hosts and hub. Takes at most 2 s. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#statusTimer);
+    await Promise.all(this.#bridges.map((bridge) => bridge.stop()));
+    for (const bus of this.#buses) {
+      await bus.relay.close().catch((error: unknown) => this.#events.log(messageOf(error)));
+      bus.batcher?.flush();
+      this.#publishStatus(bus);
+    }
+    await Promise.all(this.#buses.flatMap(({ links }) => links.map((link) => link.close())));
+    await this.#uplink?.close();
+  }
+}
