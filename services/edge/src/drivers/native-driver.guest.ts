@@ -106,6 +106,17 @@ describe("native driver", () => {
     await other.close();
   });
 
+  it("gathers while the bus is busy, hands on at once when it is not, and never gathers with gatherMs 0", async () => {
+    // A waiting frame is read in the next turn of the event loop, or stays while frames are gathered.
+    const AT_ONCE = 2;
+    assert.ok((await turnsUntilNext(10, 5)) <= AT_ONCE);
+    for (let round = 0; round < 5; round++) assert.ok((await turnsUntilNext(0, 200)) <= AT_ONCE);
+    // Only a machine that stands still for 10 ms makes one of these a short one.
+    let gathered = false;
+    for (let round = 0; round < 20 && !gathered; round++) gathered = (await turnsUntilNext(10, 200)) > AT_ONCE;
+    assert.ok(gathered);
+  });
+
   it("stays alive when a sink gives the columns' memory away", async () => {
     const driver = createNativeDriver("vcan0");
     const other = createNativeDriver("vcan0");
@@ -153,4 +164,32 @@ function workerWith(code: string): { worker: Worker; said: string[] } {
   const said: string[] = [];
   worker.on("message", (word: string) => said.push(word));
   return { worker, said };
+}
+
+/** Turns of the event loop that a frame waits which is sent when `burst` others have been handed on. */
+async function turnsUntilNext(gatherMs: number, burst: number): Promise<number> {
+  const driver = createNativeDriver("vcan0", { gatherMs });
+  const other = createNativeDriver("vcan0");
+  const seen = new Recorder();
+  await driver.open(seen);
+  await other.open(new Recorder());
+  let turns = 0;
+  let sentAt = -1;
+  let turnsWaited = -1;
+  const count = (): void => {
+    turns++;
+    if (turnsWaited < 0) setImmediate(count);
+  };
+  setImmediate(count);
+  seen.onFrames = () => {
+    if (seen.seen.length === burst) {
+      sentAt = turns;
+      assert.deepEqual(other.send(FrameBatch.of({ idWord: 0x7ff })), { accepted: 1 });
+    }
+    if (seen.seen.length === burst + 1) turnsWaited = turns - sentAt;
+  };
+  assert.deepEqual(other.send(FrameBatch.of(...numbered(burst))), { accepted: burst });
+  await seen.take(burst + 1);
+  await Promise.all([driver.close(), other.close()]);
+  return turnsWaited;
 }

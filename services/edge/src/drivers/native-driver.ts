@@ -78,6 +78,7 @@ class NativeDriver implements CanInterface {
     try {
       this.#start(this.#addon);
     } catch (error) {
+      this.#drop();
       throw openError(this.channel, error);
     }
     this.#sink = sink;
