@@ -68,6 +68,17 @@ describe("native driver", () => {
     );
   });
 
+  it("says so when the kernel gives it a shorter receive queue than it asked for", async () => {
+    const script = `
+      import { createNativeDriver } from ${JSON.stringify(new URL("./native-driver.js", import.meta.url).href)};
+      const driver = createNativeDriver("vcan0");
+      const warning = (text) => { console.log(text); void driver.close(); };
+      await driver.open({ frames() {}, lost() {}, link() {}, warning, end() {} });`;
+    const node = [process.execPath, "--input-type=module", "-e", script];
+    const { stdout } = await run("setpriv", ["--bounding-set=-net_admin", ...node]);
+    assert.match(stdout, /^vcan0: .* holds only about 555 frames; .*CAP_NET_ADMIN/);
+  });
+
   it("takes more filters than the kernel does", async () => {
     const driver = createNativeDriver("vcan0");
     const other = createNativeDriver("vcan0");

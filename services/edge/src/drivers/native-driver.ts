@@ -7,6 +7,8 @@ const BATCH_FRAMES = 256;
 /** A CAN FD frame of linux/can.h; an interface with this mtu carries them. */
 const CANFD_MTU = 72;
 const WATCH_INTERVAL_MS = 250;
+/** What a frame takes in the receive queue by the kernel's count: measured on 64 bits, Linux 6.1. */
+const QUEUED_FRAME_BYTES = 767;
 
 const DEFAULT_RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 const MAX_RECEIVE_BUFFER_BYTES = 2 ** 30;
@@ -20,8 +22,9 @@ export interface NativeDriverOptions {
    */
   gatherMs?: number;
   /**
-   * Receive queue to ask the kernel for, in its own count: a frame takes 767 bytes (64-bit, Linux 6.1). Default 4 MiB,
-   * which is 10,923 frames with CAP_NET_ADMIN; without, the kernel cuts it at net.core.rmem_max.
+   * Receive queue to ask the kernel for, bytes. It grants twice that for its bookkeeping and counts 767 a frame
+   * (64-bit, Linux 6.1). Default 4 MiB: 10,900 frames with CAP_NET_ADMIN. Without, it is cut at net.core.rmem_max,
+   * often to 555 frames, and a warning says so.
    */
   receiveBufferBytes?: number;
 }
@@ -82,6 +85,18 @@ class NativeDriver implements CanInterface {
       throw openError(this.channel, error);
     }
     this.#sink = sink;
+    const warning = this.#shortQueue(this.#addon);
+    if (warning) setImmediate(() => this.#sink?.warning(warning));
+  }
+
+  #shortQueue(addon: NativeAddon): string | undefined {
+    if (!this.#handle) return undefined;
+    const asked = this.#receiveBufferBytes;
+    const { receiveBufferBytes: granted } = addon.describe(this.#handle);
+    if (granted >= asked) return undefined;
+    const frames = Math.floor(granted / QUEUED_FRAME_BYTES);
+    const cure = `give the process CAP_NET_ADMIN, or set net.core.rmem_max to ${asked}`;
+    return `${this.channel}: the kernel's receive queue holds only about ${frames} frames; ${cure}`;
   }
 
   #start(addon: NativeAddon): void {
