@@ -225,6 +225,39 @@ describe("host record stream", () => {
     assert.deepEqual([...heard.rest!], [1, 2]);
   });
 
+  it("takes remote frames without their last zeros, as the Python TCPBus writes them", () => {
+    const hex = "0001000001aa00000000000000" + "2103004004" + "00000000" + "0002000001bb00000000000000" + "2203004008";
+    const rows: object[] = [];
+    const stream = new HostRecordStream(
+      { frames: (batch) => rows.push(...rowsOf(batch)), hello: () => assert.fail() },
+      true,
+    );
+    stream.read(Buffer.from(hex, "hex"));
+    assert.ok(stream.isUndecided);
+    stream.quiet();
+    const wanted = FrameBatch.of(
+      { idWord: 0x100, data: Uint8Array.of(0xaa) },
+      { idWord: 0x40000321, length: 4 },
+      { idWord: 0x200, data: Uint8Array.of(0xbb) },
+      { idWord: 0x40000322, length: 8 },
+    );
+    assert.deepEqual(rows, rowsOf(wanted));
+    assert.equal(stream.isUndecided, false);
+  });
+
+  it("waits for the rest of a data frame, however quiet", () => {
+    const rows: object[] = [];
+    const stream = new HostRecordStream(
+      { frames: (batch) => rows.push(...rowsOf(batch)), hello: () => assert.fail() },
+      true,
+    );
+    stream.read(recordsOf(busTraffic(1), 13).subarray(0, 12));
+    stream.quiet();
+    assert.equal(rows.length, 0);
+    stream.read(recordsOf(busTraffic(1), 13).subarray(12));
+    assert.equal(rows.length, 1);
+  });
+
   it("refuses a hello that no greeting asked for", () => {
     assert.throws(
       () => read(encodeHello(), 13, false),

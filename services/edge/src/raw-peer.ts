@@ -68,6 +68,7 @@ export class RawPeer {
   #held: FrameBatch[] = [];
   #heldFrames = 0;
   #holdTimer: NodeJS.Timeout | undefined;
+  #quietTimer: NodeJS.Timeout | undefined;
   #flushTimer: NodeJS.Immediate | undefined;
   #reason = "the host closed the connection";
 
@@ -183,11 +184,28 @@ export class RawPeer {
     this.#watchdog.received();
     try {
       if (this.#isHelloRead) this.#items.read(chunk);
-      else this.#records.read(chunk);
+      else this.#readRecords(chunk);
     } catch (error) {
-      this.#counters.badRecords++;
-      this.#end(messageOf(error));
+      this.#onBadRecord(error);
     }
+  }
+
+  #readRecords(chunk: Uint8Array): void {
+    clearTimeout(this.#quietTimer);
+    this.#records.read(chunk);
+    if (this.#isHelloRead || !this.#records.isUndecided) return;
+    this.#quietTimer = setTimeout(() => {
+      try {
+        this.#records.quiet();
+      } catch (error) {
+        this.#onBadRecord(error);
+      }
+    }, this.#options.timing.quietMs);
+  }
+
+  #onBadRecord(error: unknown): void {
+    this.#counters.badRecords++;
+    this.#end(messageOf(error));
   }
 
   #onHello(rest: Uint8Array): void {
@@ -247,6 +265,7 @@ export class RawPeer {
 
   #onClose(): void {
     clearTimeout(this.#holdTimer);
+    clearTimeout(this.#quietTimer);
     clearImmediate(this.#flushTimer);
     this.#watchdog.close();
     this.#writes.close();
