@@ -136,13 +136,16 @@ describe("record stream", () => {
     }
   });
 
-  it("takes a greeting for a frame when it is not the first record, or the size was told", () => {
-    const late = concat(recordsOf(traffic, 21), encodeSignal("greeting", NOW_US));
-    for (const [record, bytes] of [["auto", late] as const, [21, encodeSignal("greeting", NOW_US)] as const]) {
-      const heard = new Heard(record).hear(bytes, bytes.length);
-      assert.equal(heard.greetings, 0);
-      assert.equal((heard.rows.at(-1) as { idWord: number }).idWord, 0x20000000);
-    }
+  it("takes a greeting for a frame when it is not the first record", () => {
+    const heard = new Heard("auto").hear(concat(recordsOf(traffic, 21), encodeSignal("greeting", NOW_US)), 500);
+    assert.equal(heard.greetings, 0);
+    assert.equal((heard.rows.at(-1) as { idWord: number }).idWord, 0x20000000);
+  });
+
+  it("passes over the greeting when it was told the size", () => {
+    const heard = new Heard(21).hear(concat(encodeSignal("greeting", NOW_US), recordsOf(traffic, 21)), 500);
+    assert.equal(heard.greetings, 0);
+    assert.deepEqual(heard.rows, rowsAs(traffic, 21));
   });
 
   it("never throws and never grows for random bytes", () => {
@@ -256,6 +259,34 @@ describe("host record stream", () => {
     assert.equal(rows.length, 0);
     stream.read(recordsOf(busTraffic(1), 13).subarray(12));
     assert.equal(rows.length, 1);
+  });
+
+  it("hands out nothing but frames that may be sent, whatever comes", () => {
+    const bytes = fc.uint8Array({ maxLength: 120 }).map((random) => random.map((byte) => (byte > 60 ? 0 : byte)));
+    fc.assert(
+      fc.property(fc.array(bytes, { maxLength: 10 }), (chunks) => {
+        const stream = new HostRecordStream(
+          {
+            frames: (batch) => {
+              for (let i = 0; i < batch.count; i++) {
+                assert.ok(!batch.isError(i) && batch.length[i]! <= 8);
+              }
+            },
+            hello: () => assert.fail(),
+          },
+          true,
+        );
+        try {
+          for (const chunk of chunks) {
+            stream.read(chunk);
+            stream.quiet();
+          }
+        } catch (error) {
+          assert.ok(isCanfleetError(error, "WIRE_BAD_RECORD"));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it("refuses a hello that no greeting asked for", () => {

@@ -47,7 +47,7 @@ export class RecordStream {
   skippedBytes = 0;
 
   /**
-   * @param record "auto", or the size when it is known: then there is no upgrade either
+   * @param record "auto", or the size when it is known: then there is no upgrade either, and a greeting is passed over
    * @param nowUs time for 13-byte records, which have none, µs since 1970
    */
   constructor(record: RecordForm, sink: RecordSink, nowUs: () => number = () => Date.now() * 1000) {
@@ -148,14 +148,15 @@ export class RecordStream {
     this.#size = size;
     this.#state = "read";
     if (!isGreeting) return;
-    this.#greeted = true;
     this.#at += GREETING_SIZE;
+    if (!this.#mayUpgrade) return;
+    this.#greeted = true;
     this.#sink.greeting();
   }
 
   #isGreeting(bytes: Uint8Array, view: DataView): boolean {
-    const isWhole = bytes.length - this.#at >= GREETING_SIZE;
-    return this.#mayUpgrade && isWhole && signalAt(bytes, view, this.#at) === "greeting";
+    const canBe = (this.#size ?? GREETING_SIZE) === GREETING_SIZE && bytes.length - this.#at >= GREETING_SIZE;
+    return canBe && signalAt(bytes, view, this.#at) === "greeting";
   }
 
   #sizeAt(bytes: Uint8Array, view: DataView, isQuiet: boolean): RecordSize | "none" | "unknown" {
