@@ -13,3 +13,4 @@ export { Edge, type EdgeEvents } from "./edge.ts";
 export { openBus, parseBusSpec, type BusPlace, type BusSpec, type OpenBusOptions } from "./open-bus.ts";
 export { openCanInterface, type InterfaceChoice } from "./open-interface.ts";
 export { startBridge, type RunningBridge } from "./bridge-runner.ts";
+export { createPlayDriver, type PlayOptions } from "./drivers/play-driver.ts";
