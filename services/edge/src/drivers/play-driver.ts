@@ -3,6 +3,7 @@ import { ALL_FLAGS, filterBatch, FLAG_ECHO, FLAG_OWN, FrameBatch, messageOf, typ
 import type { CanCapabilities, CanInterface, CanSink, SendOutcome } from "../can-interface.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { checkLog, LogSource, STDIN } from "./play/log-source.ts";
+import { firstUnsendable, outcomeOf } from "./sendable.ts";
 import { Pacer, type Pace } from "./play/pacer.ts";
 
 export interface PlayOptions {
@@ -198,7 +199,9 @@ class PlayDriver implements CanInterface {
     if (this.#out.count === 0 || this.#closing.signal.aborted) return;
     const passed = filterBatch(this.#out, this.#filters);
     if (passed.count > 0) sink.frames(passed);
+    // Whatever the sink did to the columns, the next frames start at the beginning.
     this.#out.clear();
+    this.#out.dataOffset[0] = 0;
   }
 
   #warnOfLine(sink: CanSink, line: number, reason: string): void {
@@ -210,7 +213,8 @@ class PlayDriver implements CanInterface {
     if (!this.#sink || this.#closing.signal.aborted) {
       return { accepted: 0, refusal: { kind: "down", errno: "ENETDOWN" } };
     }
-    const accepted = Math.min(batch.count - from, MAX_ECHOES - this.#waitingEchoes);
+    const sendable = firstUnsendable(batch, from);
+    const accepted = Math.max(0, Math.min(sendable - from, MAX_ECHOES - this.#waitingEchoes));
     if (accepted > 0) {
       if (this.#echoes.length === 0)
         setImmediate(() => {
@@ -219,16 +223,15 @@ class PlayDriver implements CanInterface {
       this.#echoes.push(batch.clone(from, from + accepted));
       this.#waitingEchoes += accepted;
     }
-    if (from + accepted === batch.count) return { accepted };
-    return { accepted, refusal: { kind: "no-buffer", errno: "ENOBUFS" } };
+    return outcomeOf(batch, from, sendable, accepted);
   }
 
   #echo(): void {
     const echoes = this.#echoes;
     this.#echoes = [];
     this.#waitingEchoes = 0;
-    if (this.#closing.signal.aborted) return;
     for (const batch of echoes) {
+      if (this.#closing.signal.aborted) return;
       batch.epoch = 0;
       batch.seq = -1;
       batch.lost = undefined;

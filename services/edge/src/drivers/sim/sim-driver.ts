@@ -1,6 +1,8 @@
 import { CanfleetError, filterBatch, messageOf, type CanFilter, type FrameBatch } from "@canfleet/sdk";
 import type { CanCapabilities, CanInterface, CanSink, SendOutcome } from "../../can-interface.ts";
 import { systemClock, type Clock } from "../clock.ts";
+import { firstUnsendable, outcomeOf } from "../sendable.ts";
+import { keepServer, release, retain } from "./local-servers.ts";
 import { defaultFolder, MeetingPlace } from "./meeting-place.ts";
 import { SimLink } from "./sim-link.ts";
 import { SimServer } from "./sim-server.ts";
@@ -70,10 +72,10 @@ class SimDriver implements CanInterface {
   #place: MeetingPlace | undefined;
   #story: Story | undefined;
   #filters: readonly CanFilter[] = [];
-  #server: SimServer | undefined;
   #link: SimLink | undefined;
   #rejoining: Promise<void> = Promise.resolve();
   #sink: CanSink | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(name: string, options: SimOptions) {
     this.#name = name;
@@ -86,8 +88,9 @@ class SimDriver implements CanInterface {
   async open(sink: CanSink): Promise<void> {
     this.#sink = sink;
     this.#place = new MeetingPlace(this.#options.folder ?? defaultFolder(), this.#name);
+    retain(this.#place.path);
     const untilUs = this.#clock.monotonicUs() + OPEN_TIMEOUT_MS * 1000;
-    while (!(await this.#join(this.#place))) {
+    while (!(await this.#tryToOpen(this.#place))) {
       if (this.#closing.signal.aborted || this.#clock.monotonicUs() > untilUs) {
         await this.close();
         throw new CanfleetError("CAN_OPEN_FAILED", `nobody serves the simulated bus ${this.#name}`, {
@@ -95,6 +98,15 @@ class SimDriver implements CanInterface {
         });
       }
       await this.#clock.wait(Math.random() * RETRY_MS, this.#closing.signal);
+    }
+  }
+
+  async #tryToOpen(place: MeetingPlace): Promise<boolean> {
+    try {
+      return await this.#join(place);
+    } catch (error) {
+      await this.close();
+      throw error;
     }
   }
 
@@ -109,7 +121,9 @@ class SimDriver implements CanInterface {
       frames: (batch) => {
         this.#receive(batch);
       },
-      lost: (frames) => this.#sink?.lost(frames),
+      lost: (frames) => {
+        if (!this.#closing.signal.aborted) this.#sink?.lost(frames);
+      },
     });
     const story = await link.greeting;
     if (!story) return false;
@@ -127,16 +141,17 @@ class SimDriver implements CanInterface {
 
   async #serve(place: MeetingPlace, dead: string | undefined): Promise<boolean> {
     if (this.#closing.signal.aborted) return false;
-    await this.#server?.close();
-    this.#server = undefined;
     const { startUs = this.#clock.wallUs(), seed = 1 } = this.#options;
     const story = this.#story ?? { startUs, seed };
     const traffic = trafficOf(this.#name, story.startUs, story.seed);
-    this.#server = await SimServer.start({ place, story, traffic, clock: this.#clock }, dead);
-    return this.#server !== undefined;
+    const server = await SimServer.start({ place, story, traffic, clock: this.#clock }, dead);
+    if (!server) return false;
+    await keepServer(place.path, server);
+    return true;
   }
 
   #receive(batch: FrameBatch): void {
+    if (this.#closing.signal.aborted) return;
     const passed = filterBatch(batch, this.#filters);
     if (passed.count > 0) this.#sink?.frames(passed);
   }
@@ -171,21 +186,24 @@ class SimDriver implements CanInterface {
 
   send(batch: FrameBatch, from = 0): SendOutcome {
     if (!this.#link) return { accepted: 0, refusal: { kind: "down", errno: "ENETDOWN" } };
-    const accepted = this.#link.send(batch, from);
-    if (from + accepted === batch.count) return { accepted };
-    return { accepted, refusal: { kind: "no-buffer", errno: "ENOBUFS" } };
+    const sendable = firstUnsendable(batch, from);
+    return outcomeOf(batch, from, sendable, this.#link.send(batch, from, sendable));
   }
 
   setFilters(filters: readonly CanFilter[]): void {
     this.#filters = filters.slice();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#closing.abort();
     this.#link?.close();
     this.#link = undefined;
     await this.#rejoining;
-    await this.#server?.close();
-    this.#server = undefined;
+    if (this.#place) await release(this.#place.path);
   }
 }

@@ -115,14 +115,16 @@ export class SimLink {
   #flush(): void {
     if (this.#received.count === 0) return;
     this.#events.frames(this.#received);
+    // Whatever the listener did to the columns, the next frames start at the beginning.
     this.#received.clear();
+    this.#received.dataOffset[0] = 0;
   }
 
-  /** Sends rows from `from` on, as far as the queue takes them; returns how many. */
-  send(batch: FrameBatch, from: number): number {
+  /** Sends rows `from` up to `end`, as far as the queue takes them; returns how many. */
+  send(batch: FrameBatch, from: number, end: number): number {
     let at = from;
-    while (at < batch.count && this.#socket.writableLength < MAX_SEND_BACKLOG_BYTES) {
-      const to = Math.min(batch.count, at + MAX_FRAMES);
+    while (at < end && this.#socket.writableLength < MAX_SEND_BACKLOG_BYTES) {
+      const to = Math.min(end, at + MAX_FRAMES);
       this.#socket.write(encodeFrames(batch, at, to, 0));
       at = to;
     }
