@@ -2,6 +2,7 @@ import { isCanfleetError } from "@canfleet/sdk";
 import type { CanInterface } from "./can-interface.ts";
 import { loadNativeAddon } from "./drivers/native-addon.ts";
 import { createNativeDriver } from "./drivers/native-driver.ts";
+import { createPlayDriver } from "./drivers/play-driver.ts";
 import { createSimDriver } from "./drivers/sim/sim-driver.ts";
 import { createSocketcanDriver } from "./drivers/socketcan-driver.ts";
 import { loadSocketcanLibrary } from "./drivers/socketcan-library.ts";
@@ -18,6 +19,7 @@ export interface InterfaceChoice {
 /** The driver for a channel, not opened yet. */
 export function openCanInterface({ channel, driver = "auto", gatherMs = 1 }: InterfaceChoice): CanInterface {
   if (channel.startsWith("sim:")) return createSimDriver(channel.slice("sim:".length));
+  if (channel.startsWith("play:")) return createPlayDriver(channel.slice("play:".length));
   const second =
     driver === "socketcan" || (driver === "auto" && !canLoad(loadNativeAddon) && canLoad(loadSocketcanLibrary));
   // Where neither can be loaded, the native one says what is missing.
