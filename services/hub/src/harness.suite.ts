@@ -57,9 +57,9 @@ export function collect(client: MqttClient): Received[] {
 }
 
 /** Waits until something is so; the limit is there to end a test that would never end. */
-export async function until(what: string, isSo: () => boolean, limitMs = 60_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   const endMs = performance.now() + limitMs;
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`waited ${limitMs} ms in vain until ${what}`);
     await sleep(10);
   }

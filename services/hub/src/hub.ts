@@ -129,7 +129,10 @@ async function startParts(
 
   if (config.http === false) return make(mqttUrl, undefined);
   const files = await loadStaticFiles(PAGE_FOLDER);
-  const router = new Router(hubRoutes({ base, broker, fleet, fleetClient, files }), log);
+  const router = new Router(
+    hubRoutes({ base, mqttUrl: withoutPassword(mqttUrl), broker, fleet, fleetClient, files }),
+    log,
+  );
   const listener = await listenHttp(config.http ?? DEFAULT_HTTP, {
     onRequest: (request, response) => router.handle(request, response),
     mqtt: webSockets,
@@ -142,6 +145,11 @@ async function startParts(
 
 function urlOf(scheme: string, { address }: Listener): string {
   return `${scheme}://${formatAddress({ host: reachable(address.host), port: address.port })}`;
+}
+
+function withoutPassword(url: string): string {
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
 }
 
 /**

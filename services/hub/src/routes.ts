@@ -8,6 +8,8 @@ import type { StaticFile } from "./static-files.ts";
 
 export interface HubParts {
   base: string;
+  /** Where the broker is reached from this machine; without user and password. */
+  mqttUrl: string;
   /** Undefined with an external broker. */
   broker: Broker | undefined;
   fleet: Fleet;
@@ -20,7 +22,14 @@ const { version } = createRequire(import.meta.url)("../package.json") as { versi
 const MAX_CLIENTS_SHOWN = 200;
 
 /** Everything that the hub answers over HTTP. */
-export function hubRoutes({ base, broker, fleet, fleetClient, files }: HubParts): [path: string, route: Route][] {
+export function hubRoutes({
+  base,
+  mqttUrl,
+  broker,
+  fleet,
+  fleetClient,
+  files,
+}: HubParts): [path: string, route: Route][] {
   const edges = (): ReturnType<Fleet["edges"]> => fleet.edges(performance.now());
   const noPage: Route = () => text("the page is not built here: npm run build\n", 503);
   return [
@@ -47,6 +56,7 @@ export function hubRoutes({ base, broker, fleet, fleetClient, files }: HubParts)
         json({
           version,
           base,
+          mqttUrl,
           brokerConnected: fleetClient.isConnected,
           hub: broker ? hubSummary(broker) : null,
           edges: edges(),
