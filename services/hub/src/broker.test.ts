@@ -202,6 +202,20 @@ describe("the broker", { timeout: 120_000 }, () => {
     await connectClient(t, url);
   });
 
+  it("gives a new subscriber all retained messages, though they are more than may wait for it", async (t) => {
+    const { url, broker } = await startBroker(t, { maxQueuedBytes: 100_000 });
+    const publisher = await connectClient(t, url);
+    for (let i = 0; i < 300; i++) publisher.publish(`r/${i}`, Buffer.alloc(4_000), { retain: true });
+    await publisher.publishAsync("r/last", "", { qos: 1 });
+    for (const qos of [0, 1] as const) {
+      const subscriber = await connectClient(t, url);
+      const received = collect(subscriber);
+      await subscriber.subscribeAsync("r/#", { qos });
+      await until("all are there", () => received.length >= 300);
+    }
+    assert.equal(broker.counts().droppedMessages, 0);
+  });
+
   it("refuses retained messages over the limit, and takes those that replace or delete one", async (t) => {
     const { url, broker } = await startBroker(t, { maxRetained: 2, maxRetainedBytes: 10 });
     const client = await connectClient(t, url);

@@ -197,8 +197,6 @@ export class Broker {
     });
     guardPackets(conn, guard, () => this.#oversizedPackets++);
     this.#aedes.handle(conn, request);
-    // Aedes allows for one listener for each message in flight, which is 0 here; we never add one a message.
-    conn.setMaxListeners(20);
   }
 
   counts(): BrokerCounts {

@@ -75,7 +75,10 @@ export class Delivery {
     };
     const deliver: Deliver = (packet, done) => {
       this.#deliver(target, packet);
-      done();
+      // Retained messages for a new subscription (no broker id) come from a loop of the client's own, which may wait:
+      // there can be more of them than its queue takes, and they would be lost for no fault of the client.
+      if (packet.brokerId) done();
+      else outbox.whenHalfEmpty(done);
     };
     target.client.deliver0 = deliver;
     target.client.deliverQoS = deliver;

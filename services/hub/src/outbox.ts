@@ -61,6 +61,12 @@ export class Outbox {
     this.sentMessages++;
   }
 
+  /** Calls back at once, or, while more than half of what may wait does, when it has gone or the connection ends. */
+  whenHalfEmpty(go: () => void): void {
+    if (this.#conn.writableLength <= this.#limits.maxQueuedBytes / 2) go();
+    else this.#conn.once("drain", go);
+  }
+
   /** Lets everything of this turn go in one system call. */
   release(): void {
     this.#corked = false;
