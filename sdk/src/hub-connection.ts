@@ -122,7 +122,7 @@ export class HubConnection {
    * Waits for the first connection.
    *
    * @param timeoutMs default 5,000
-   * @throws CanfleetError `HUB_UNREACHABLE`, or `HUB_REFUSED` when the broker says no
+   * @throws CanfleetError `HUB_UNREACHABLE`, `HUB_REFUSED` when the broker says no, `LINK_CLOSED` after `close`
    */
   async ready(timeoutMs = CONNECT_TIMEOUT_MS): Promise<void> {
     if (this.#connected) return;
@@ -132,6 +132,7 @@ export class HubConnection {
         clearTimeout(timer);
         client.off("connect", connected);
         client.off("error", failed);
+        client.off("end", ended);
         if (error) reject(error);
         else resolve();
       };
@@ -139,7 +140,9 @@ export class HubConnection {
       const failed = (error: Error & { code?: unknown }): void => {
         if (typeof error.code === "number" && REFUSED_CODES.has(error.code)) done(this.#refused(error));
       };
+      const ended = (): void => done(new CanfleetError("LINK_CLOSED", `connection to hub ${this.url} was closed`));
       const timer = setTimeout(() => done(this.#unreachable()), timeoutMs);
+      client.on("end", ended);
       client.on("connect", connected);
       client.on("error", failed);
     });
