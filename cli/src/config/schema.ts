@@ -1,0 +1,124 @@
+import type { LinkConfig, RecordForm } from "@canfleet/edge";
+import { isBusName, isEdgeName, parseFilters } from "@canfleet/sdk";
+import { HOST_PORT_WANTED, parseHostPort, parsePort, type HostPort } from "../address.ts";
+import {
+  filters,
+  flag,
+  group,
+  groupWith,
+  hostPort,
+  listOf,
+  number,
+  oneOf,
+  parsed,
+  text,
+  whole,
+  type Check,
+  type Group,
+} from "./checks.ts";
+
+/** Whether a hub can be reached under such an address. */
+export function isHubUrl(value: string): boolean {
+  return URL.canParse(value) && /^(mqtts?|wss?):$/.test(new URL(value).protocol);
+}
+
+/** Whether topics can begin with it. */
+export function isBase(value: string): boolean {
+  return /^[A-Za-z0-9_-]{1,32}(\/[A-Za-z0-9_-]{1,32}){0,3}$/.test(value);
+}
+
+export const HUB_URL_WANTED = "mqtt://HOST[:PORT], mqtts://, ws:// or wss://";
+export const BASE_WANTED = "up to 4 levels of A–Z, a–z, 0–9, _ and -";
+export const EDGE_NAME_WANTED = "1 to 32 of a–z, 0–9, _ and -, beginning with a letter or digit";
+export const BUS_NAME_WANTED = "1 to 15 of A–Z, a–z, 0–9, . _ and -";
+export const SEND_WANTED = "none, link, all, or ids such as 123,200:7F0";
+
+const hubUrl = text(isHubUrl, HUB_URL_WANTED);
+const base = text(isBase, BASE_WANTED);
+const something = (wanted: string): Check<string> => text((value) => value.trim() !== "", wanted);
+
+const http: Check<HostPort | "off"> = parsed(
+  (value) => (value === "off" ? value : parseHostPort(value)),
+  `${HOST_PORT_WANTED}, or off`,
+);
+
+const linkGroup = group({
+  host: something("a host name or address"),
+  port: whole(1, 65_535, "port"),
+  record: oneOf("auto", "21", "29", "13"),
+  listen: parsed(parseLinkListen, HOST_PORT_WANTED),
+});
+
+/** Where a raw link listens; without a host it is left to the link. Undefined when the text is no such place. */
+export function parseLinkListen(value: string): { listen: number; hostname?: string } | undefined {
+  const port = parsePort(value);
+  if (port !== undefined) return { listen: port };
+  const address = parseHostPort(value);
+  return address && { listen: address.port, hostname: address.host };
+}
+
+/** Turns what the command line and YAML call a record size into the edge's own form. */
+export function recordForm(choice: "auto" | "21" | "29" | "13"): RecordForm {
+  if (choice === "auto") return choice;
+  return choice === "21" ? 21 : choice === "29" ? 29 : 13;
+}
+
+const link: Check<LinkConfig> = (node, key, problems) => {
+  const before = problems.length;
+  const value = linkGroup(node, key, problems);
+  if (value === null || problems.length > before) return null;
+  const { host, port, listen } = value;
+  const record = recordForm(value.record ?? "auto");
+  if (listen !== undefined && host === undefined && port === undefined) return { ...listen, record };
+  if (listen === undefined && host !== undefined && port !== undefined) return { host, port, record };
+  problems.push({ where: node.where, key, wanted: "either host: and port:, or listen:" });
+  return null;
+};
+
+const sendRule = text(
+  (value) => ["none", "link", "all"].includes(value) || parseFilters(value).length > 0,
+  SEND_WANTED,
+);
+
+const bus = groupWith(
+  {
+    channel: something("a CAN interface, sim:NAME or play:FILE"),
+    name: text(isBusName, BUS_NAME_WANTED),
+    driver: oneOf("auto", "native", "socketcan"),
+    filters,
+    send: sendRule,
+    latest: flag,
+    maxRateHz: number(0.1, 1_000, "Hz"),
+    gatherMs: number(0, 10, "ms"),
+    links: listOf(link),
+  },
+  "channel",
+);
+
+const bridge = groupWith({ a: something("a bus"), b: something("a bus"), oneWay: flag, filters }, "a", "b");
+
+const batch = group({
+  maxFrames: whole(1, 4_096, "frames"),
+  maxBytes: whole(64, 262_144, "bytes"),
+  maxAgeMs: number(0, 1_000, "ms"),
+});
+
+const SECTIONS = {
+  hub: group({ listen: hostPort, http, base, insecureLan: flag, broker: hubUrl }),
+  edge: group({
+    name: text(isEdgeName, EDGE_NAME_WANTED),
+    hub: hubUrl,
+    base,
+    buses: listOf(bus),
+    bridges: listOf(bridge),
+    batch,
+  }),
+  client: group({ hub: hubUrl, base }),
+};
+
+/** Everything that a configuration source can say; each part may be absent. */
+export const readSettings = group(SECTIONS);
+export type Settings = Group<typeof SECTIONS>;
+export type HubSettings = NonNullable<Settings["hub"]>;
+export type EdgeSettings = NonNullable<Settings["edge"]>;
+export type ClientSettings = NonNullable<Settings["client"]>;
