@@ -1,0 +1,16 @@
+import type { ArgumentSpec } from "../command-spec.ts";
+
+/** The hub that `edge/bus` names are looked up at. */
+export const CLIENT_OPTIONS = {
+  hub: { kind: "text", value: "URL", help: "hub for edge/bus names (CANFLEET_HUB; mqtt://127.0.0.1:1883)" },
+  base: { kind: "text", value: "NAME", help: "first level of all topics (CANFLEET_BASE; canfleet)" },
+} as const;
+
+export const JSON_OPTION = { kind: "flag", help: "one JSON object a line" } as const;
+
+const BUS_HELP = "edge/bus, can0, tcp:PORT, tcp:HOST:PORT, sim:NAME, play:FILE; any is +/+; filters behind commas";
+
+/** A bus, wherever it is. */
+export function busArgument(more: Pick<ArgumentSpec, "repeat"> = {}): ArgumentSpec {
+  return { name: "BUS", help: BUS_HELP, ...more };
+}

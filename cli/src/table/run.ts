@@ -1,0 +1,130 @@
+import { defineCommand } from "../command-spec.ts";
+import { busArgument, CLIENT_OPTIONS } from "./common.ts";
+
+export const DEMO = defineCommand({
+  name: "demo",
+  group: "run",
+  summary: "a hub and two simulated edges, live frames in the terminal",
+  synopsis: ["[--listen HOST:PORT] [--http HOST:PORT]"],
+  arguments: [],
+  options: {
+    listen: { kind: "text", value: "HOST:PORT", help: "where MQTT clients connect (127.0.0.1:1883)" },
+    http: { kind: "text", value: "HOST:PORT", help: "where the page is (127.0.0.1:8080)" },
+    quiet: { kind: "flag", letter: "q", help: "no live frames" },
+  },
+  description: ["Needs no CAN hardware and nothing else installed. Ends with Ctrl-C."],
+  examples: [{ line: "canfleet demo", does: "then, in another terminal: canfleet dump boat/can0" }],
+});
+
+export const HUB = defineCommand({
+  name: "hub",
+  group: "run",
+  summary: "the broker that edges and clients meet at, with a page",
+  synopsis: ["[--listen HOST:PORT] [--http HOST:PORT] [--broker URL]"],
+  arguments: [],
+  options: {
+    listen: { kind: "text", value: "HOST:PORT", help: "where MQTT clients connect (127.0.0.1:1883)" },
+    http: {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "page, /mqtt, /api, /healthz, /metrics; off: none (127.0.0.1:8080)",
+    },
+    broker: { kind: "text", value: "URL", help: "no broker of its own: page and fleet view of this one" },
+    base: CLIENT_OPTIONS.base,
+    "insecure-lan": { kind: "flag", help: "listen beyond this machine without authentication" },
+    config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
+  },
+  description: [
+    "Listens on this machine only. Any other address is refused (exit 78) unless --insecure-lan says that everybody on that network may read and send.",
+  ],
+  examples: [
+    { line: "canfleet hub", does: "MQTT on 127.0.0.1:1883, page on http://127.0.0.1:8080" },
+    { line: "canfleet hub --listen 0.0.0.0:1883 --insecure-lan", does: "for a closed lab network" },
+  ],
+});
+
+export const EDGE = defineCommand({
+  name: "edge",
+  group: "run",
+  summary: "the relay beside the CAN bus: to a hub, a host, or both",
+  synopsis: ["[CHANNEL [HOST PORT]] [--hub URL] [--name NAME] [--bus CHANNEL]… [--send WHO]"],
+  arguments: [
+    { name: "CHANNEL", help: "CAN interface such as can0, sim:NAME or play:FILE", optional: true },
+    { name: "HOST", help: "host with a TCPBus to dial (raw link)", optional: true },
+    { name: "PORT", help: "its port", optional: true },
+  ],
+  options: {
+    hub: {
+      kind: "text",
+      value: "URL",
+      help: "hub to publish to (CANFLEET_HUB); without it and HOST: mqtt://127.0.0.1:1883",
+    },
+    base: CLIENT_OPTIONS.base,
+    name: { kind: "text", value: "NAME", help: "name of this edge (the machine's host name)" },
+    bus: {
+      kind: "text",
+      letter: "b",
+      value: "CHANNEL[=NAME]",
+      multiple: true,
+      help: "one more bus, under another name if given",
+    },
+    send: { kind: "text", value: "WHO", help: "who may send: none, link, all, or ID[:MASK],… for everybody (link)" },
+    listen: {
+      kind: "text",
+      value: "[HOST:]PORT",
+      help: "take raw-link hosts here; they may read only, unless --send all",
+    },
+    record: {
+      kind: "choice",
+      choices: ["auto", "21", "29", "13"],
+      default: "auto",
+      help: "raw-link record size towards HOST",
+    },
+    filter: { kind: "text", value: "ID:MASK,…", help: "relay only these frames, as candump writes filters" },
+    latest: { kind: "flag", help: "relay only the newest frame of each id (with --max-rate)" },
+    "max-rate": {
+      kind: "number",
+      value: "HZ",
+      min: 0.1,
+      max: 1000,
+      unit: "Hz",
+      help: "send batches at most this often",
+    },
+    driver: {
+      kind: "choice",
+      choices: ["auto", "native", "socketcan"],
+      default: "auto",
+      help: "how to open SocketCAN interfaces",
+    },
+    config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
+  },
+  description: [
+    "Without CHANNEL and --bus the buses come from the configuration file.",
+    "canfleet edge vcan0 my-can-server 5000 does what ./client vcan0 my-can-server 5000 of socketsocketcan does.",
+  ],
+  examples: [
+    { line: "canfleet edge can0 --hub mqtt://hub:1883 --name pi-7", does: "publish can0 as pi-7/can0" },
+    { line: "canfleet edge can0 my-can-server 5000", does: "raw link to a program with a TCPBus" },
+    { line: "canfleet edge sim:car=can0 --name car", does: "a simulated car, no hardware" },
+  ],
+});
+
+export const BRIDGE = defineCommand({
+  name: "bridge",
+  group: "run",
+  summary: "join two buses: local, remote, raw link, simulated",
+  synopsis: ["BUS BUS [--one-way] [--filter ID:MASK,…]"],
+  arguments: [busArgument(), busArgument()],
+  options: {
+    "one-way": { kind: "flag", help: "only from the first bus to the second" },
+    filter: { kind: "text", letter: "f", value: "ID:MASK,…", help: "only these frames, both ways" },
+    ...CLIENT_OPTIONS,
+  },
+  description: [
+    "Bridges announce themselves on the hub; one that would close a ring is refused with the ring named, so no frame travels in a circle.",
+  ],
+  examples: [
+    { line: "canfleet bridge pi-7/can0 vcan0", does: "a remote bus as a local one, for every SocketCAN program" },
+    { line: "canfleet bridge pi-7/can0 pi-9/can0", does: "two sites as one bus" },
+  ],
+});
