@@ -1,1 +1,2 @@
-export {};
+export { COMMANDS } from "./command-table.ts";
+export { main } from "./main.ts";

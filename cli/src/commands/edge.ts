@@ -1,0 +1,57 @@
+import { defaultBusName, Edge, type EdgeConfig } from "@canfleet/edge";
+import type { Arguments } from "../command-spec.ts";
+import { loadSettings } from "../config/load.ts";
+import type { Context } from "../context.ts";
+import { edgeConfig } from "../edge-options.ts";
+import { serve, type Service } from "../service.ts";
+import type { EDGE } from "../table/run.ts";
+
+/** `canfleet edge` */
+export async function runEdge(args: Arguments<typeof EDGE>, context: Context): Promise<number> {
+  const { terminal, interruption, env, cwd } = context;
+  const settings = await loadSettings({ env, cwd, file: args.options.config });
+  const config = edgeConfig(args, settings.edge);
+  const start = async (): Promise<Service> => {
+    let onEnd = (): void => undefined;
+    const ended = new Promise<void>((resolve) => {
+      onEnd = resolve;
+    });
+    const edge = await Edge.start(config, { log: (text) => terminal.say(text), onEnd: () => onEnd() });
+    terminal.print(whatRuns(edge.name, config));
+    const close = async (): Promise<void> => {
+      await edge.close();
+      terminal.say(summary(edge));
+    };
+    return { ended, close };
+  };
+  return serve(start, interruption);
+}
+
+function whatRuns(name: string, config: EdgeConfig): string {
+  const lines = [`canfleet edge ${name}`];
+  for (const { channel, name: given, links = [], send = "link" } of config.buses) {
+    const bus = given ?? defaultBusName(channel);
+    const where = config.hub === undefined ? bus : `${name}/${bus}`;
+    lines.push(`  ${where}  ${channel}, send: ${send}`);
+    for (const link of links) {
+      lines.push(
+        "listen" in link ? `    listens for hosts on port ${link.listen}` : `    host ${link.host}:${link.port}`,
+      );
+    }
+  }
+  if (config.hub !== undefined) {
+    const first = config.buses[0];
+    lines.push(`  hub ${config.hub}`);
+    if (first)
+      lines.push(`Try: canfleet dump ${name}/${first.name ?? defaultBusName(first.channel)} --hub ${config.hub}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function summary(edge: Edge): string {
+  const buses = Object.entries(edge.counters()).map(
+    ([bus, { received, sent, refused }]) =>
+      `${bus} ${received} received, ${sent} sent${refused > 0 ? `, ${refused} refused` : ""}`,
+  );
+  return `edge ${edge.name} ends: ${buses.join("; ")}`;
+}

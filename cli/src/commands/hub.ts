@@ -1,0 +1,32 @@
+import { Hub } from "@canfleet/hub";
+import type { Arguments } from "../command-spec.ts";
+import { loadSettings } from "../config/load.ts";
+import type { Context } from "../context.ts";
+import { hubConfig, hubLog } from "../hub-options.ts";
+import { serve, type Service } from "../service.ts";
+import type { HUB } from "../table/run.ts";
+
+/** `canfleet hub` */
+export async function runHub({ options }: Arguments<typeof HUB>, context: Context): Promise<number> {
+  const { terminal, interruption, env, cwd } = context;
+  const settings = await loadSettings({ env, cwd, file: options.config });
+  const config = hubConfig(options, settings.hub, hubLog(terminal));
+  const start = async (): Promise<Service> => {
+    const hub = await Hub.start(config);
+    terminal.print(whatRuns(hub, config.brokerUrl !== undefined));
+    return hub;
+  };
+  return serve(start, interruption);
+}
+
+function whatRuns(hub: Hub, isExternal: boolean): string {
+  const lines = [
+    isExternal ? `canfleet hub, broker at ${hub.mqttUrl}` : `canfleet hub`,
+    ...(isExternal ? [] : [`  MQTT  ${hub.mqttUrl}`]),
+    ...(hub.httpUrl === undefined ? [] : [`  page  ${hub.httpUrl}`]),
+    "Try, in another terminal:",
+    `  canfleet edge sim:car=can0 --name car --hub ${hub.mqttUrl}`,
+    `  canfleet ls --hub ${hub.mqttUrl}`,
+  ];
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { EdgeConfig } from "@canfleet/edge";
+import type { EdgeSettings } from "./config/schema.ts";
+import { edgeConfig } from "./edge-options.ts";
+import { parseCommand } from "./parse.ts";
+import { EDGE } from "./table/run.ts";
+import { UsageError } from "./usage-error.ts";
+
+function config(line: string, settings: EdgeSettings = {}): EdgeConfig {
+  return edgeConfig(
+    parseCommand(
+      EDGE,
+      line.split(" ").filter((word) => word !== ""),
+    ),
+    settings,
+  );
+}
+
+describe("an edge's command line", () => {
+  it("dials a host as socketsocketcan's client did, and needs no hub for it", () => {
+    assert.deepEqual(config("vcan0 my-can-server 5000"), {
+      buses: [{ channel: "vcan0", links: [{ host: "my-can-server", port: 5000, record: "auto" }] }],
+    });
+  });
+
+  it("goes to the hub of this machine when nothing else is named", () => {
+    assert.deepEqual(config("can0"), { buses: [{ channel: "can0" }], hub: "mqtt://127.0.0.1:1883" });
+  });
+
+  it("listens, on all addresses or one", () => {
+    assert.deepEqual(config("can0 --listen 5000").buses[0]?.links, [{ listen: 5000, record: "auto" }]);
+    assert.deepEqual(config("can0 --listen 10.0.0.1:5000 --record 29").buses[0]?.links, [
+      { listen: 5000, hostname: "10.0.0.1", record: 29 },
+    ]);
+  });
+
+  it("names buses, and gives all of them the flags", () => {
+    assert.deepEqual(config("--bus sim:car=can0 -b can1 --send 123 --max-rate 20 --filter 100:700").buses, [
+      { channel: "sim:car", name: "can0", filters: "100:700", send: "123", maxRateHz: 20 },
+      { channel: "can1", filters: "100:700", send: "123", maxRateHz: 20 },
+    ]);
+  });
+
+  it("takes buses of the settings where it names none, and its own flags before settings", () => {
+    const settings: EdgeSettings = {
+      name: "pi-7",
+      hub: "mqtt://hub",
+      base: "b",
+      buses: [{ channel: "can0", send: "none" }],
+    };
+    assert.deepEqual(config("", settings), {
+      name: "pi-7",
+      hub: "mqtt://hub",
+      base: "b",
+      buses: [{ channel: "can0", send: "none" }],
+    });
+    assert.deepEqual(config("can1 --name pi-8 --hub mqtt://other", settings), {
+      name: "pi-8",
+      hub: "mqtt://other",
+      base: "b",
+      buses: [{ channel: "can1" }],
+    });
+  });
+
+  for (const line of [
+    "",
+    "can0 host",
+    "can0 host 0",
+    "can0 host 70000",
+    "--listen 5000",
+    "can0 --listen x",
+    "can0 --hub http://h",
+  ]) {
+    it(`is refused: edge ${line}`, () => assert.throws(() => config(line), UsageError));
+  }
+});

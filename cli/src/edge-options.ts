@@ -1,0 +1,79 @@
+import type { BusConfig, EdgeConfig } from "@canfleet/edge";
+import { HOST_PORT_WANTED, parsePort } from "./address.ts";
+import type { Arguments } from "./command-spec.ts";
+import { checkedBase, checkedHubUrl, DEFAULT_HUB_URL } from "./client-settings.ts";
+import { parseLinkListen, recordForm, type EdgeSettings } from "./config/schema.ts";
+import type { EDGE } from "./table/run.ts";
+import { UsageError } from "./usage-error.ts";
+
+type EdgeArguments = Arguments<typeof EDGE>;
+
+/**
+ * What an edge is started with: buses of the command line, or those of the settings; flags before settings.
+ *
+ * @throws UsageError naming the argument that is wrong
+ */
+export function edgeConfig({ options, positionals }: EdgeArguments, settings: EdgeSettings): EdgeConfig {
+  const [channel, host, port] = positionals;
+  const channels = [...(channel === undefined ? [] : [channel]), ...options.bus];
+  const buses = channels.length > 0 ? channels.map((text) => busOf(text, options)) : fileBuses(settings, options);
+  if (channel !== undefined) addLinks(buses[0]!, host, port, options);
+  else if (options.listen !== undefined) throw new UsageError("--listen needs a CHANNEL: which bus is it for?", "edge");
+  const hub = checkedHubUrl(options.hub) ?? settings.hub;
+  const name = options.name ?? settings.name;
+  const base = checkedBase(options.base) ?? settings.base;
+  const isLinked = buses.some(({ links }) => (links ?? []).length > 0);
+  return {
+    buses,
+    ...(hub === undefined && isLinked ? {} : { hub: hub ?? DEFAULT_HUB_URL }),
+    ...(name === undefined ? {} : { name }),
+    ...(base === undefined ? {} : { base }),
+    ...(settings.bridges === undefined ? {} : { bridges: settings.bridges }),
+    ...(settings.batch === undefined ? {} : { batch: settings.batch }),
+  };
+}
+
+function fileBuses({ buses = [], bridges = [] }: EdgeSettings, options: EdgeArguments["options"]): BusConfig[] {
+  if (buses.length === 0 && bridges.length === 0) {
+    throw new UsageError("which bus? Name a CHANNEL such as can0 or sim:car, or list buses in canfleet.yaml", "edge");
+  }
+  return buses.map((bus) => ({ ...bus, ...busFlags(options) }));
+}
+
+/** `CHANNEL[=NAME]` */
+function busOf(text: string, options: EdgeArguments["options"]): BusConfig {
+  const at = text.lastIndexOf("=");
+  const named = at < 0 ? { channel: text } : { channel: text.slice(0, at), name: text.slice(at + 1) };
+  return { ...named, ...busFlags(options) };
+}
+
+function busFlags(options: EdgeArguments["options"]): Partial<BusConfig> {
+  return {
+    ...(options.driver === "auto" ? {} : { driver: options.driver }),
+    ...(options.filter === undefined ? {} : { filters: options.filter }),
+    ...(options.send === undefined ? {} : { send: options.send }),
+    ...(options.latest ? { latest: true } : {}),
+    ...(options["max-rate"] === undefined ? {} : { maxRateHz: options["max-rate"] }),
+  };
+}
+
+function addLinks(
+  bus: BusConfig,
+  host: string | undefined,
+  portText: string | undefined,
+  { record, listen }: EdgeArguments["options"],
+): void {
+  const links = bus.links ?? [];
+  if (host !== undefined) {
+    const port = parsePort(portText ?? "");
+    if (port === undefined || port === 0)
+      throw new UsageError(`edge CHANNEL ${host} needs a PORT from 1 to 65535`, "edge");
+    links.push({ host, port, record: recordForm(record) });
+  }
+  if (listen !== undefined) {
+    const place = parseLinkListen(listen);
+    if (!place) throw new UsageError(`--listen ${listen}: expected ${HOST_PORT_WANTED}`, "edge");
+    links.push({ ...place, record: recordForm(record) });
+  }
+  if (links.length > 0) bus.links = links;
+}

@@ -1,0 +1,114 @@
+import { formatAge } from "./ages.ts";
+import type { BusStatus } from "./fleet-messages.ts";
+import type { EdgeView } from "./fleet-view.ts";
+
+/** A bus of the fleet as `ls` shows it; undefined is not known. */
+export interface FleetRow {
+  bus: string;
+  state: string;
+  bitrate: number | undefined;
+  loadPercent: number | undefined;
+  framesPerSecond: number | undefined;
+  /** Frames lost by place; null: not known. */
+  lost: { readonly [place: string]: number | null } | undefined;
+  clock: string | undefined;
+  driver: string | undefined;
+  /** Age of what is shown, ms. */
+  ageMs: number | undefined;
+}
+
+/** A status comes each second: without one for this long it says nothing about now, ms. */
+const STALE_MS = 5_000;
+
+/** One row a bus, sorted by name; an edge without a bus has a row of its own. */
+export function fleetRows(edges: ReadonlyMap<string, EdgeView>, pattern: string, nowMs: number): FleetRow[] {
+  const [edgeWanted = "+", busWanted = "+"] = pattern.split("/");
+  const rows: FleetRow[] = [];
+  for (const [name, edge] of edges) {
+    if (edgeWanted !== "+" && edgeWanted !== name) continue;
+    if (edge.buses.size === 0 && busWanted === "+") rows.push(edgeRow(name, edge, nowMs));
+    for (const [bus, status] of edge.buses) {
+      if (busWanted === "+" || busWanted === bus) rows.push(busRow(`${name}/${bus}`, edge, status, nowMs));
+    }
+  }
+  return rows.sort((a, b) => (a.bus < b.bus ? -1 : 1));
+}
+
+function edgeRow(name: string, edge: EdgeView, nowMs: number): FleetRow {
+  return { ...busRow(`${name}/-`, edge, undefined, nowMs), state: edge.state?.online ? "no bus" : "offline" };
+}
+
+function busRow(bus: string, edge: EdgeView, status: BusStatus | undefined, nowMs: number): FleetRow {
+  const timestampUs = status?.timestampUs ?? edge.state?.timestampUs;
+  const ageMs = timestampUs === undefined ? undefined : Math.max(0, nowMs - timestampUs / 1000);
+  const state = stateWord(edge, status, ageMs);
+  // Rates of a bus that nobody hears are those of another time.
+  const isCurrent = state !== "offline" && state !== "stale";
+  return {
+    bus,
+    state,
+    bitrate: status?.bitrate,
+    loadPercent: isCurrent ? status?.loadPercent : undefined,
+    framesPerSecond: isCurrent ? status?.framesPerSecond : undefined,
+    lost: status && Object.fromEntries(status.lost),
+    clock: edge.info?.clock,
+    driver: status?.driver,
+    ageMs,
+  };
+}
+
+function stateWord(edge: EdgeView, status: BusStatus | undefined, ageMs: number | undefined): string {
+  if (edge.state?.online === false) return "offline";
+  if (!status) return "unknown";
+  if (ageMs !== undefined && ageMs > STALE_MS) return "stale";
+  if (status.state !== undefined && status.state !== "up") return status.state;
+  if (status.busState === "bus-off") return "bus-off";
+  if (status.busState === "error-passive") return "passive";
+  return (status.framesPerSecond ?? 0) > 0 ? "live" : "quiet";
+}
+
+const HEADINGS = ["EDGE/BUS", "STATE", "BITRATE", "LOAD", "FRAMES/S", "DROPS", "CLOCK", "LAST"];
+/** Numbers stand below each other. */
+const RIGHT = new Set([2, 3, 4, 5]);
+
+/** The table of `ls`, with headings. */
+export function formatFleet(rows: readonly FleetRow[]): string {
+  const cells = [HEADINGS, ...rows.map(rowCells)];
+  const widths = HEADINGS.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  const lines = cells.map((row) =>
+    row.map((cell, column) => (RIGHT.has(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))),
+  );
+  return lines.map((line) => `${line.join("  ").trimEnd()}\n`).join("");
+}
+
+function rowCells(row: FleetRow): string[] {
+  return [
+    row.bus,
+    row.state,
+    row.bitrate === undefined ? "-" : formatBitrate(row.bitrate),
+    row.loadPercent === undefined ? "-" : `${Math.round(row.loadPercent)}%`,
+    row.framesPerSecond === undefined ? "-" : formatCount(Math.round(row.framesPerSecond)),
+    formatLost(row.lost),
+    row.clock ?? "-",
+    row.ageMs === undefined ? "-" : formatAge(row.ageMs),
+  ];
+}
+
+/** `500k`, `83.333k`, `1M` */
+function formatBitrate(bitrate: number): string {
+  return bitrate >= 1e6 ? `${bitrate / 1e6}M` : `${Number((bitrate / 1e3).toFixed(3))}k`;
+}
+
+/** `2 644`: groups of three, as in ISO 80000-1. */
+function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, " ");
+}
+
+/** What is known, and a ? where there is more that nobody can count. */
+function formatLost(lost: FleetRow["lost"]): string {
+  if (!lost) return "-";
+  const frames = Object.values(lost);
+  const known = frames.reduce<number>((sum, count) => sum + (count ?? 0), 0);
+  if (!frames.includes(null)) return formatCount(known);
+  return known === 0 ? "?" : `${formatCount(known)}+?`;
+}

@@ -1,0 +1,55 @@
+import type { HubConfig, HubLog } from "@canfleet/hub";
+import { HOST_PORT_WANTED, parseHostPort, type HostPort } from "./address.ts";
+import { checkedBase } from "./client-settings.ts";
+import type { HubSettings } from "./config/schema.ts";
+import { HUB_URL_WANTED, isHubUrl } from "./config/schema.ts";
+import type { Terminal } from "./terminal.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** The flags of `hub` and `demo` that say where a hub is. */
+export interface HubFlags {
+  readonly listen: string | undefined;
+  readonly http: string | undefined;
+  readonly broker?: string | undefined;
+  readonly base?: string | undefined;
+  readonly "insecure-lan"?: boolean;
+}
+
+/**
+ * What a hub is started with: flags, then settings; what neither has is the hub's own default.
+ *
+ * @throws UsageError naming the flag that is wrong
+ */
+export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): HubConfig {
+  const listen = readAddress("--listen", flags.listen) ?? settings.listen;
+  const http = flags.http === "off" ? "off" : (readAddress("--http", flags.http) ?? settings.http);
+  const base = checkedBase(flags.base) ?? settings.base;
+  const brokerUrl = readBroker(flags.broker) ?? settings.broker;
+  return {
+    log,
+    insecureLan: flags["insecure-lan"] === true || (settings.insecureLan ?? false),
+    ...(listen === undefined ? {} : { listen }),
+    ...(http === undefined ? {} : { http: http === "off" ? false : http }),
+    ...(base === undefined ? {} : { base }),
+    ...(brokerUrl === undefined ? {} : { brokerUrl }),
+  };
+}
+
+function readAddress(flag: string, text: string | undefined): HostPort | undefined {
+  if (text === undefined) return undefined;
+  const address = parseHostPort(text);
+  if (address) return address;
+  throw new UsageError(`${flag} ${text}: expected ${HOST_PORT_WANTED}`);
+}
+
+function readBroker(url: string | undefined): string | undefined {
+  if (url === undefined || isHubUrl(url)) return url;
+  throw new UsageError(`--broker ${url}: expected ${HUB_URL_WANTED}`);
+}
+
+/** What people should see of a hub's log; where it listens is said in the command's own words. */
+export function hubLog(terminal: Terminal): HubLog {
+  return (level, text) => {
+    if (level === "error" || level === "warn") terminal.say(level === "warn" ? `warning: ${text}` : text);
+  };
+}

@@ -1,0 +1,49 @@
+import { exitCodeOfSignal, type StopReason } from "./exit-codes.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Thrown where a command cannot go on because it was asked to end. */
+export class Interrupted extends Error {
+  override name = "Interrupted";
+}
+
+/** Longest time from a signal to the end of the process, ms, whatever a command still wants to write. */
+const GRACE_MS = 1_900;
+
+/**
+ * Turns signals and a closed output into one `AbortSignal`.
+ *
+ * The first signal asks the command to end; a second one ends the process at once.
+ */
+export class Interruption {
+  readonly #controller = new AbortController();
+  #reason: StopReason | undefined;
+
+  /** Aborted once the command should end. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** What asked for the end; undefined while nothing did. */
+  get reason(): StopReason | undefined {
+    return this.#reason;
+  }
+
+  /** Listens for signals until the process ends. */
+  listen(): void {
+    for (const signal of SIGNALS) {
+      process.on(signal, () => {
+        if (this.#reason !== undefined && this.#reason !== "output-closed") process.exit(exitCodeOfSignal(signal));
+        this.stop(signal);
+      });
+    }
+  }
+
+  /** Asks the command to end. Later reasons do not replace the first. */
+  stop(reason: StopReason): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#controller.abort();
+    setTimeout(() => process.exit(reason === "output-closed" ? 0 : exitCodeOfSignal(reason)), GRACE_MS).unref();
+  }
+}

@@ -1,0 +1,43 @@
+import type { Interruption } from "./interruption.ts";
+
+/** Data on stdout, everything else on stderr. */
+export interface Terminal {
+  /** Writes to stdout as it is. */
+  write(text: string): void;
+  /** One sentence on stderr, after the program's name. */
+  say(sentence: string): void;
+  /** Lines on stderr as they are: tables of what runs where, hints. */
+  print(text: string): void;
+  /** Whether stdout is a terminal, its width in columns if so. */
+  readonly columns: number | undefined;
+  /** Whether colour is wanted on stdout: a terminal, and no NO_COLOR. */
+  readonly colour: boolean;
+}
+
+/** The process's own streams. A reader of stdout that goes away ends the command without a complaint. */
+export function processTerminal(interruption: Interruption): Terminal {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") process.stderr.write(`canfleet: cannot write to stdout: ${error.message}\n`);
+    interruption.stop("output-closed");
+  });
+  // Nobody can be told that nobody can be told.
+  process.stderr.on("error", () => undefined);
+  const isTerminal = process.stdout.isTTY;
+  return {
+    write: (text) => {
+      if (interruption.reason !== "output-closed") process.stdout.write(text);
+    },
+    say: (sentence) => process.stderr.write(`canfleet: ${sentence}\n`),
+    print: (text) => process.stderr.write(text),
+    columns: isTerminal ? process.stdout.columns : undefined,
+    colour: isTerminal && (process.env.NO_COLOR ?? "") === "",
+  };
+}
+
+/** Resolves when everything that was written to stdout has left the process. */
+export function flushStdout(): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.stdout.writable) resolve();
+    else process.stdout.write("", () => resolve());
+  });
+}
