@@ -61,7 +61,7 @@ function addLinks(
   bus: BusConfig,
   host: string | undefined,
   portText: string | undefined,
-  { record, listen }: EdgeArguments["options"],
+  { record, listen, allow }: EdgeArguments["options"],
 ): void {
   const links = bus.links ?? [];
   if (host !== undefined) {
@@ -73,7 +73,10 @@ function addLinks(
   if (listen !== undefined) {
     const place = parseLinkListen(listen);
     if (!place) throw new UsageError(`--listen ${listen}: expected ${HOST_PORT_WANTED}`, "edge");
-    links.push({ ...place, record: recordForm(record) });
+    const allowed = allow === undefined ? {} : { allow: allow.split(",") };
+    links.push({ ...place, record: recordForm(record), ...allowed });
+  } else if (allow !== undefined) {
+    throw new UsageError("--allow needs --listen: who may connect to what?", "edge");
   }
   if (links.length > 0) bus.links = links;
 }

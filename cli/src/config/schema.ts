@@ -1,5 +1,5 @@
 import type { LinkConfig, RecordForm } from "@canfleet/edge";
-import { isBusName, isEdgeName, parseFilters } from "@canfleet/sdk";
+import { isBusName, isEdgeName, parseAddressList, parseFilters } from "@canfleet/sdk";
 import { HOST_PORT_WANTED, parseHostPort, parsePort, type HostPort } from "../address.ts";
 import {
   filters,
@@ -47,7 +47,17 @@ const linkGroup = group({
   port: whole(1, 65_535, "port"),
   record: oneOf("auto", "21", "29", "13"),
   listen: parsed(parseLinkListen, HOST_PORT_WANTED),
+  allow: listOf(text(isAddressOrNetwork, "an address, or a network such as 10.0.0.0/8")),
 });
+
+function isAddressOrNetwork(value: string): boolean {
+  try {
+    parseAddressList([value]);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Where a raw link listens; without a host it is left to the link. Undefined when the text is no such place. */
 export function parseLinkListen(value: string): { listen: number; hostname?: string } | undefined {
@@ -67,9 +77,10 @@ const link: Check<LinkConfig> = (node, key, problems) => {
   const before = problems.length;
   const value = linkGroup(node, key, problems);
   if (value === null || problems.length > before) return null;
-  const { host, port, listen } = value;
+  const { host, port, listen, allow } = value;
   const record = recordForm(value.record ?? "auto");
-  if (listen !== undefined && host === undefined && port === undefined) return { ...listen, record };
+  if (listen !== undefined && host === undefined && port === undefined)
+    return { ...listen, record, ...(allow && { allow }) };
   if (listen === undefined && host !== undefined && port !== undefined) return { host, port, record };
   problems.push({ where: node.where, key, wanted: "either host: and port:, or listen:" });
   return null;

@@ -72,7 +72,12 @@ export const EDGE = defineCommand({
     listen: {
       kind: "text",
       value: "[HOST:]PORT",
-      help: "take raw-link hosts here; they may read only, unless --send all",
+      help: "take raw-link hosts here; they may only read unless --allow names them",
+    },
+    allow: {
+      kind: "text",
+      value: "ADDRESS[/BITS],…",
+      help: "who may connect to --listen, and send under --send link",
     },
     record: {
       kind: "choice",

@@ -22,7 +22,7 @@ export class LinkListener {
   /** @throws RangeError naming the part of `allow` that is no address */
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#allowed = options.allow && addressList(options.allow);
+    this.#allowed = options.allow && parseAddressList(options.allow);
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS },
       (socket) => this.#take(socket),
@@ -69,7 +69,12 @@ export function plainAddress(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
-function addressList(allow: readonly string[]): BlockList {
+/**
+ * Reads addresses and networks such as `192.168.1.20`, `10.0.0.0/8`, `fd00::/8`.
+ *
+ * @throws RangeError naming the part that is none
+ */
+export function parseAddressList(allow: readonly string[]): BlockList {
   const list = new BlockList();
   for (const part of allow) {
     const [address = "", prefix] = part.split("/");

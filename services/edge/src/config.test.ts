@@ -26,7 +26,14 @@ describe("checkEdgeConfig", () => {
       batch: { maxFrames: 0 },
       buses: [
         { channel: "can0", filters: "xyz", send: "12345", gatherMs: 50 },
-        { channel: "can0", maxRateHz: 1e6, links: [{ host: "h", port: 70_000 }, { listen: -1 }] },
+        {
+          channel: "can0",
+          maxRateHz: 1e6,
+          links: [
+            { host: "h", port: 70_000 },
+            { listen: -1, allow: ["pi"] },
+          ],
+        },
       ],
     });
     assert.deepEqual(mistakes.map(({ path }) => path).sort(), [
@@ -36,6 +43,7 @@ describe("checkEdgeConfig", () => {
       "buses[0].gatherMs",
       "buses[0].send",
       "buses[1].links[0].port",
+      "buses[1].links[1].allow",
       "buses[1].links[1].listen",
       "buses[1].maxRateHz",
       "buses[1].name",
@@ -58,8 +66,15 @@ describe("the allow-list", () => {
       assert.throws(() => parseSendPolicy(text), RangeError, text);
   });
 
+  it("by default lets hosts send that the operator named, not those that merely came", () => {
+    const policy = parseSendPolicy("link");
+    const may = (["link", "bridge", "guest", "mqtt"] as const).filter((source) => maySend(policy, source, 1));
+    assert.deepEqual(may, ["link", "bridge"]);
+  });
+
   it("none means nobody", () => {
-    for (const source of ["link", "mqtt", "bridge"] as const) assert.ok(!maySend(parseSendPolicy("none"), source, 1));
+    for (const source of ["link", "guest", "mqtt", "bridge"] as const)
+      assert.ok(!maySend(parseSendPolicy("none"), source, 1));
   });
 });
 

@@ -5,6 +5,7 @@ import {
   assertEdgeName,
   DEFAULT_BASE,
   messageOf,
+  parseAddressList,
   parseFilters,
   type CanFilter,
 } from "@canfleet/sdk";
@@ -12,7 +13,14 @@ import { parseSendPolicy, type SendPolicy } from "./send-policy.ts";
 
 /** One raw link of a bus: dial a host, or listen for hosts. */
 export type LinkConfig =
-  { host: string; port: number; record?: RecordForm } | { listen: number; hostname?: string; record?: RecordForm };
+  | { host: string; port: number; record?: RecordForm }
+  | {
+      listen: number;
+      hostname?: string;
+      record?: RecordForm;
+      /** Addresses and networks that may connect; only those listed may send under `send: link`. Default: all connect. */
+      allow?: readonly string[];
+    };
 
 /** Record form towards a host that is not ours. "auto": 21 bytes, and the upgrade is offered. */
 export type RecordForm = "auto" | 21 | 29 | 13;
@@ -187,6 +195,7 @@ class Checker {
     const [key, port] = "listen" in link ? ["listen", link.listen] : ["port", link.port];
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       this.add(`${path}.${key}`, `expected a port 0 to 65535, got ${port}`);
+    if ("listen" in link) this.run(`${path}.allow`, () => parseAddressList(link.allow ?? []));
     if (!["auto", 21, 29, 13].includes(link.record ?? "auto"))
       this.add(`${path}.record`, "expected auto, 21, 29 or 13");
   }

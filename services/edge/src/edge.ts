@@ -117,6 +117,7 @@ export class Edge {
           role: "listen" in link ? "listen" : "dial",
           port: "listen" in link ? link.listen : link.port,
           ...(host === undefined ? {} : { host }),
+          ...("listen" in link && link.allow ? { allow: link.allow } : {}),
           ...common,
         },
         bus.relay.transmitter,

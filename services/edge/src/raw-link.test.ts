@@ -235,6 +235,19 @@ describe("the edge's port", () => {
     assert.equal(host.bytes().subarray(55, 59).toString(), "CNFA");
   });
 
+  it("tells hosts that the operator let in by address from those that merely came", async () => {
+    for (const [allow, source] of [
+      [undefined, "guest"],
+      [["127.0.0.0/8"], "link"],
+    ] as const) {
+      const { link, transmitter } = await startLink({ role: "listen", port: 0, ...(allow && { allow }) });
+      const host = await dial(link);
+      host.socket.write(Buffer.from(RECORD_13("23010000") + RECORD_13("24010000"), "hex"));
+      await until(() => transmitter.ids.length === 2, "two frames");
+      assert.equal(transmitter.orders[0]!.source, source);
+    }
+  });
+
   it("takes connections from the allowed networks only", async () => {
     const { link } = await startLink({ role: "listen", port: 0, allow: ["10.0.0.0/8"] });
     const host = await dial(link);

@@ -13,7 +13,10 @@ export interface RawLinkOptions {
   port: number;
   /** How frames are written to a host that is not canfleet's own. Default "auto": 21 bytes, and the upgrade is offered. */
   record?: RecordForm;
-  /** Addresses and networks that may connect. Default: all. */
+  /**
+   * Listening: addresses and networks that may connect, IPv4 or IPv6, with `/BITS` for a network. They count as named by
+   * the operator; without such a list everybody may connect and nobody is named. Default: none.
+   */
   allow?: readonly string[];
   /** Bytes that wait for a slow host at most; then whole batches are dropped. Default 4 MiB. */
   maxBufferedBytes?: number;
@@ -136,6 +139,7 @@ export class RawLink {
       maxBufferedBytes: this.#options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES,
       timing: this.#timing,
       transmitter: this.#transmitter,
+      source: this.#options.role === "dial" || this.#options.allow ? "link" : "guest",
       counters: this.counters,
       onClosed: (reason) => {
         this.#peers.delete(peer);

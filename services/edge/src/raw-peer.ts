@@ -21,7 +21,7 @@ import {
   type SendCode,
 } from "@canfleet/sdk";
 import type { RecordForm } from "./config.ts";
-import type { Transmitter } from "./transmit.ts";
+import type { SendSource, Transmitter } from "./transmit.ts";
 
 /** "holding" while the host may still answer the greeting. */
 export type RawPeerMode = "holding" | "records" | "extended";
@@ -47,6 +47,8 @@ export interface RawPeerOptions {
   maxBufferedBytes: number;
   timing: LinkTiming;
   transmitter: Transmitter;
+  /** What its frames count as before the allow-list. */
+  source: SendSource;
   counters: PeerCounters;
   /** Called once. `reason` is for people. */
   onClosed: (reason: string) => void;
@@ -220,7 +222,7 @@ export class RawPeer {
     this.#counters.framesIn += frames.count;
     this.#options.transmitter.submit({
       frames,
-      source: "link",
+      source: this.#options.source,
       ttlMs: Math.min(ttlMs === 0 ? DEFAULT_TTL_MS : ttlMs, MAX_TTL_MS),
       ...(numbers && {
         settled: (row, code, timestampUs) => this.#answer(numbers[row]!, code, timestampUs),

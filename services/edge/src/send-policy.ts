@@ -11,10 +11,10 @@ export interface SendPolicy {
   ids: readonly CanFilter[];
 }
 
-const ALL_SOURCES: ReadonlySet<SendSource> = new Set(["link", "mqtt", "bridge"]);
+const ALL_SOURCES: ReadonlySet<SendSource> = new Set(["link", "guest", "mqtt", "bridge"]);
 
 /**
- * Reads `none` (nobody), `link` (the host that the operator named, and the edge's own bridges), `all`, or a list of ids
+ * Reads `none` (nobody), `link` (hosts that the operator named, and the edge's own bridges), `all`, or a list of ids
  * that anybody who reaches the edge may send: `123,1F334455,200:7F0`. Eight digits mean the extended format.
  *
  * @throws RangeError naming the part that is wrong

@@ -1,7 +1,10 @@
 import type { FrameBatch, SendCode } from "@canfleet/sdk";
 
-/** Who asks: a host on the raw link that the operator named, an MQTT client, or a bridge of this edge. */
-export type SendSource = "link" | "mqtt" | "bridge";
+/**
+ * Who asks: a host on a raw link that the operator named (dialled, or let in by address), any other host that came to a
+ * raw link, an MQTT client, or a bridge of this edge.
+ */
+export type SendSource = "link" | "guest" | "mqtt" | "bridge";
 
 /** Frames that somebody asks to be put on the bus, in order. */
 export interface SendOrder {
