@@ -1,4 +1,4 @@
-import type { CanFilter, FrameBatch } from "@canfleet/sdk";
+import type { CanBusState, CanFilter, FrameBatch } from "@canfleet/sdk";
 
 /**
  * What the relay needs of a CAN bus. One suite (`can-interface.suite.ts`) runs over every driver behind it.
@@ -26,7 +26,27 @@ export interface CanInterface {
   send(batch: FrameBatch, from?: number): SendOutcome;
   /** Only frames that pass reach the sink from now on; echoes of `send` that do not pass are not seen either. */
   setFilters(filters: readonly CanFilter[]): void;
+  /**
+   * What the CAN controller is set to and how it is, asked now. Takes at most 2 s and never rejects.
+   *
+   * Undefined where there is none to ask (a virtual interface, a log) or nobody who can; absent where there never is.
+   */
+  controller?(): Promise<ControllerInfo | undefined>;
   close(): Promise<void>;
+}
+
+/** A CAN controller as its driver describes it; null is not known. */
+export interface ControllerInfo {
+  /** Nominal bit rate, bit/s. */
+  bitrate: number | null;
+  /** Bit rate of CAN FD payloads with BRS, bit/s; null also where the controller is not set to CAN FD. */
+  dataBitrate: number | null;
+  /** null also while the controller is stopped. */
+  busState: CanBusState | null;
+  txErrors: number | null;
+  rxErrors: number | null;
+  /** Pause before the kernel restarts the controller after bus-off, ms; 0: it never does. */
+  restartMs: number | null;
 }
 
 export type DriverName = "native" | "socketcan" | "sim" | "play";

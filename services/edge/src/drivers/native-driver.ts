@@ -1,5 +1,14 @@
 import { CanfleetError, FrameBatch, messageOf, type CanFilter } from "@canfleet/sdk";
-import type { CanCapabilities, CanInterface, CanSink, LinkState, SendOutcome, SendRefusal } from "../can-interface.ts";
+import type {
+  CanCapabilities,
+  CanInterface,
+  CanSink,
+  ControllerInfo,
+  LinkState,
+  SendOutcome,
+  SendRefusal,
+} from "../can-interface.ts";
+import { readController } from "./controller-info.ts";
 import { loadNativeAddon, type InterfaceState, type NativeAddon, type NativeHandle } from "./native-addon.ts";
 
 /** Rows of the batch: what the addon reads with one system call. */
@@ -206,6 +215,10 @@ class NativeDriver implements CanInterface {
   setFilters(filters: readonly CanFilter[]): void {
     this.#filterWords = Uint32Array.from(filters.flatMap(({ id, mask, inverted }) => [id, mask, inverted ? 1 : 0]));
     if (this.#handle) this.#addon?.setFilters(this.#handle, this.#filterWords);
+  }
+
+  controller(): Promise<ControllerInfo | undefined> {
+    return readController(this.channel);
   }
 
   close(): Promise<void> {

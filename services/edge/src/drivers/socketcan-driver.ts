@@ -21,7 +21,16 @@ import {
   RTR_FLAG,
   type CanFilter,
 } from "@canfleet/sdk";
-import type { CanCapabilities, CanInterface, CanSink, LinkState, SendOutcome, SendRefusal } from "../can-interface.ts";
+import type {
+  CanCapabilities,
+  CanInterface,
+  CanSink,
+  ControllerInfo,
+  LinkState,
+  SendOutcome,
+  SendRefusal,
+} from "../can-interface.ts";
+import { readController } from "./controller-info.ts";
 import { readInterface } from "./interface-files.ts";
 import { loadSocketcanLibrary, type LibraryChannel, type LibraryFrame } from "./socketcan-library.ts";
 
@@ -215,6 +224,10 @@ class SocketcanDriver implements CanInterface {
       invert: inverted ?? false,
     }));
     this.#socket?.setRxFilters(kernel.length > 0 ? kernel : [EVERYTHING]);
+  }
+
+  controller(): Promise<ControllerInfo | undefined> {
+    return readController(this.channel);
   }
 
   async close(): Promise<void> {

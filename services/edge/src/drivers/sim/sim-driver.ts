@@ -1,5 +1,5 @@
 import { CanfleetError, filterBatch, messageOf, type CanFilter, type FrameBatch } from "@canfleet/sdk";
-import type { CanCapabilities, CanInterface, CanSink, SendOutcome } from "../../can-interface.ts";
+import type { CanCapabilities, CanInterface, CanSink, ControllerInfo, SendOutcome } from "../../can-interface.ts";
 import { systemClock, type Clock } from "../clock.ts";
 import { firstUnsendable, outcomeOf } from "../sendable.ts";
 import { keepServer, release, retain } from "./local-servers.ts";
@@ -7,7 +7,7 @@ import { defaultFolder, MeetingPlace } from "./meeting-place.ts";
 import { SimLink } from "./sim-link.ts";
 import { SimServer } from "./sim-server.ts";
 import type { Story } from "./protocol.ts";
-import { trafficOf } from "./worlds.ts";
+import { bitrateOf, trafficOf } from "./worlds.ts";
 
 const NAME = /^[A-Za-z0-9._-]{1,15}$/;
 
@@ -192,6 +192,20 @@ class SimDriver implements CanInterface {
 
   setFilters(filters: readonly CanFilter[]): void {
     this.#filters = filters.slice();
+  }
+
+  /** A simulated controller makes no errors. Where only participants send, the bus has no bit rate. */
+  controller(): Promise<ControllerInfo | undefined> {
+    const bitrate = bitrateOf(this.#name);
+    if (bitrate === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({
+      bitrate,
+      dataBitrate: null,
+      busState: "error-active",
+      txErrors: 0,
+      rxErrors: 0,
+      restartMs: null,
+    });
   }
 
   close(): Promise<void> {

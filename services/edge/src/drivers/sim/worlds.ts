@@ -10,6 +10,13 @@ export function trafficOf(name: string, startUs: number, seed: number): Traffic 
   return undefined;
 }
 
+/** Bit rate of the bus with this name, bit/s; undefined for a bus on which only participants send. */
+export function bitrateOf(name: string): number | undefined {
+  if (name === "car") return CAR.bitrate;
+  if (name === "boat") return BOAT.bitrate;
+  return undefined;
+}
+
 /** The DBC files of the simulated buses by file name, as they stand in the package's `dbc` folder. */
 export function dbcFiles(): Record<string, string> {
   return {
