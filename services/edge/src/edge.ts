@@ -89,6 +89,8 @@ export class Edge {
       relay: new BusRelay(this.#events.openInterface(config), config, {
         log: this.#events.log,
         onLink: () => this.#publishStatus(bus),
+        onBusState: () => this.#publishStatus(bus),
+        onController: () => this.#publishInfo(),
         onEnd: () => this.#onEnd(bus),
       }),
       batcher: undefined,
@@ -135,14 +137,21 @@ export class Edge {
   }
 
   #publishAll(): void {
-    this.#uplink?.publishInfo(this.#info());
+    this.#publishInfo();
     this.#publishStatuses();
+  }
+
+  #publishInfo(): void {
+    this.#uplink?.publishInfo(this.#info());
   }
 
   #info(): object {
     const buses = this.#buses.map(({ relay }, i) => {
       const { driver, capabilities, channel } = relay.can;
-      return [relay.name, { driver, channel, capabilities, send: this.#config.buses[i]?.send.text }];
+      const { bitrate, dataBitrate } = relay.monitor.health();
+      const restartMs = relay.monitor.controller?.restartMs ?? null;
+      const send = this.#config.buses[i]?.send.text;
+      return [relay.name, { driver, channel, bitrate, dataBitrate, restartMs, capabilities, send }];
     });
     return {
       version: VERSION,
@@ -160,6 +169,7 @@ export class Edge {
 
   #tick(): void {
     for (const bus of this.#buses) {
+      bus.relay.monitor.tick();
       const { received } = bus.relay.counters;
       bus.framesPerSecond = Math.round(((received - bus.receivedBefore) * 1000) / STATUS_INTERVAL_MS);
       bus.receivedBefore = received;
@@ -174,9 +184,7 @@ export class Edge {
       t: Date.now() * 1000,
       state: relay.link.state,
       reason: relay.link.reason,
-      busState: null,
-      bitrate: null,
-      loadPercent: null,
+      ...relay.monitor.health(),
       driver: relay.can.driver,
       epoch: relay.epoch,
       seq: relay.seq,

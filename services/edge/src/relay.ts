@@ -1,4 +1,5 @@
 import { addLoss, FLAG_OWN, type FrameBatch, type Losses } from "@canfleet/sdk";
+import { BusMonitor } from "./bus-monitor.ts";
 import { BusTransmitter } from "./bus-transmitter.ts";
 import type { CanInterface, CanSink, LinkState } from "./can-interface.ts";
 import type { CheckedBus } from "./config.ts";
@@ -21,6 +22,10 @@ export interface RelayEvents {
   log: (text: string) => void;
   /** The interface came up, went down or away. */
   onLink: () => void;
+  /** The controller's state is another one; at most 10 times a second. */
+  onBusState: () => void;
+  /** The controller's settings became known or changed. */
+  onController: () => void;
   /** A bus that has an end has ended. */
   onEnd: () => void;
 }
@@ -30,11 +35,13 @@ export interface RelayEvents {
  *
  *     kernel → driver → [latest values] → number (epoch, seq, lost) → raw links
  *                   ↘ echoes → transmitter ← send orders              ↘ batcher → hub
+ *                   ↘ error frames, lengths → monitor → status
  */
 export class BusRelay {
   readonly name: string;
   readonly counters: RelayCounters = { received: 0, own: 0 };
   readonly transmitter: BusTransmitter;
+  readonly monitor: BusMonitor;
   /** Frames lost before the driver, by place, since the epoch began; null: not known. */
   readonly lost: Losses = {};
   link: { state: LinkState; reason: string } = { state: "gone", reason: "not opened yet" };
@@ -53,6 +60,12 @@ export class BusRelay {
     this.#can = can;
     this.#events = events;
     this.transmitter = new BusTransmitter(can, bus.send, bus.filters);
+    this.monitor = new BusMonitor(can, {
+      isFiltered: bus.filters.length > 0,
+      sentFrames: () => this.transmitter.counters.sent,
+      onState: () => this.#onBusState(),
+      onController: () => events.onController(),
+    });
     this.#latest =
       bus.latestHz === undefined ? undefined : new LatestValues(bus.latestHz, (batch) => this.#number(batch));
     if (bus.filters.length > 0) can.setFilters(bus.filters);
@@ -82,6 +95,7 @@ export class BusRelay {
     };
     await this.#can.open(sink);
     if (this.link.state === "gone") this.link = { state: "up", reason: "opened" };
+    this.monitor.link(this.link.state);
   }
 
   #onFrames(batch: FrameBatch): void {
@@ -90,6 +104,7 @@ export class BusRelay {
       if (batch.flags[i]! & FLAG_OWN) this.counters.own++;
     }
     this.transmitter.observe(batch);
+    this.monitor.frames(batch);
     if (this.#latest) this.#latest.add(batch);
     else this.#number(batch);
   }
@@ -104,6 +119,7 @@ export class BusRelay {
   }
 
   #onLost(frames: number | null): void {
+    this.monitor.lost(frames);
     addLoss(this.lost, "kernel", frames);
     this.#lostBefore ??= {};
     addLoss(this.#lostBefore, "kernel", frames);
@@ -113,11 +129,19 @@ export class BusRelay {
     this.link = { state, reason };
     this.#events.log(`${this.name}: interface ${state} (${reason})`);
     if (state !== "up") this.transmitter.linkLost();
+    this.monitor.link(state);
     this.#events.onLink();
+  }
+
+  #onBusState(): void {
+    const { state } = this.monitor.state;
+    if (state !== null) this.#events.log(`${this.name}: bus is ${state}`);
+    this.#events.onBusState();
   }
 
   async close(): Promise<void> {
     await this.#can.close();
+    this.monitor.close();
     this.#latest?.close();
     this.transmitter.close();
   }
