@@ -1,11 +1,10 @@
-import { ConsoleFormatter, formatLogLine, isErrorWord, type FrameBatch } from "@canfleet/sdk";
+import { ConsoleFormatter, describeErrorFrame, formatLogLine, type FrameBatch } from "@canfleet/sdk";
 import { oneWord, readBus } from "../bus-spec.ts";
 import { BusColours } from "../colours.ts";
 import { clientHub } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
 import { DropLines } from "../drop-lines.ts";
-import { errorWords } from "../error-words.ts";
 import { frameJson, lossJson } from "../json-line.ts";
 import { openBuses, shutDownAll } from "../open-bus.ts";
 import { exitCodeOfEnd, receiveFrames, type ReceiveEnd } from "../receive.ts";
@@ -69,7 +68,8 @@ function frameText(options: DumpOptions, context: Context): FrameText {
 }
 
 function errorLines(batch: FrameBatch, i: number): string[] {
-  return isErrorWord(batch.idWord[i]!) ? errorWords(batch, i) : [];
+  const text = describeErrorFrame(batch, i);
+  return text === "" ? [] : text.split("; ");
 }
 
 function wantsColour({ coloured, color }: DumpOptions, { terminal }: Context): boolean {
