@@ -98,6 +98,22 @@ describe("a played log", () => {
     sink.at.forEach((atUs, i) => assert.ok(atUs >= offsets[i]! && atUs < offsets[i]! + 1200, `${atUs} ${offsets[i]}`));
   });
 
+  it("keeps steps of 1 µs though reading the clocks takes longer, and less each time", async () => {
+    class SlowClock extends TestClock {
+      #delayUs = 40;
+
+      override wallUs(): number {
+        return super.wallUs() + (this.#delayUs = Math.floor(this.#delayUs / 2));
+      }
+    }
+    const path = await logFile([0, 1, 2, 3].map((us) => line(us, "123#11")));
+    const times = (await play(path, { clock: new SlowClock() })).timestampsUs;
+    assert.deepEqual(
+      times.map((timeUs) => timeUs - times[0]!),
+      [0, 1, 2, 3],
+    );
+  });
+
   it("hands over together what is due together", async () => {
     const sink = await play(await logFile([0, 100, 5000, 5010, 5020, 9000].map((us) => line(us, "123#"))));
     assert.deepEqual(

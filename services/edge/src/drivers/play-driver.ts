@@ -26,6 +26,8 @@ export interface PlayOptions {
 }
 
 /** Frames handed over at once. */
+/** Two clocks that are read one after the other differ by less, µs. */
+const MAX_CLOCK_NOISE_US = 10_000;
 const BATCH_FRAMES = 256;
 /** Echoes of sent frames that wait for the event loop. */
 const MAX_ECHOES = 4096;
@@ -71,6 +73,7 @@ class PlayDriver implements CanInterface {
   readonly channel: string;
   readonly driver = "play";
   readonly capabilities: CanCapabilities;
+  #wallOffsetUs = NaN;
   readonly #path: string;
   readonly #plays: number;
   readonly #pace: Pace;
@@ -170,7 +173,7 @@ class PlayDriver implements CanInterface {
         nowUs = this.#clock.monotonicUs();
       }
       if (this.#closing.signal.aborted) return;
-      this.#add(piece, i, dueUs - nowUs);
+      this.#add(piece, i, dueUs);
     }
     this.#flush(sink);
   }
@@ -185,14 +188,24 @@ class PlayDriver implements CanInterface {
     return nowUs;
   }
 
-  /** @param sinceDueUs time of the frame as seen from now, 0 or less: the frame carries when it was due */
-  #add(piece: FrameBatch, row: number, sinceDueUs: number): void {
+  /** @param dueUs the frame carries when it was due, which is now or just before */
+  #add(piece: FrameBatch, row: number, dueUs: number): void {
     this.#out.append(piece, row, row + 1);
     if (this.#options.originalTime) return;
     const i = this.#out.count - 1;
-    this.#out.timestampUs[i] = Math.floor(this.#clock.wallUs() + Math.min(0, sinceDueUs));
+    this.#out.timestampUs[i] = Math.round(dueUs + this.#wallOffset());
     this.#out.timestampNs[i] = 0;
     this.#out.flags[i]! &= ~(FLAG_OWN | FLAG_ECHO);
+  }
+
+  /**
+   * From the monotonic clock to the machine's, µs. Kept until the machine's clock was set: two readings are never
+   * taken at one moment, and frames that were due one after the other must not carry times the other way round.
+   */
+  #wallOffset(): number {
+    const offsetUs = this.#clock.wallUs() - this.#clock.monotonicUs();
+    if (!(Math.abs(offsetUs - this.#wallOffsetUs) <= MAX_CLOCK_NOISE_US)) this.#wallOffsetUs = offsetUs;
+    return this.#wallOffsetUs;
   }
 
   #flush(sink: CanSink): void {
