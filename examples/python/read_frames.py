@@ -56,11 +56,13 @@ def on_message(client, userdata, message):
         print(log_line(f"{edge}-{bus}", *frame), flush=True)
 
 
-client = mqtt.Client()
+# paho-mqtt 2 wants to be told which form of callbacks is meant; 1 has only one.
+versions = getattr(mqtt, "CallbackAPIVersion", None)
+client = mqtt.Client(versions.VERSION2) if versions else mqtt.Client()
 client.on_connect = lambda client, *_: client.subscribe(TOPIC)
 client.on_message = on_message
 client.connect(HOST, PORT)
 try:
     client.loop_forever()
-except KeyboardInterrupt:
-    pass
+except (KeyboardInterrupt, BrokenPipeError):
+    sys.stderr.close()  # nothing more to say, not even that standard output is gone
