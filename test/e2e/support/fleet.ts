@@ -1,0 +1,71 @@
+import { HubConnection } from "@canfleet/sdk";
+import { PATIENCE_MS, until } from "./until.ts";
+
+/** A JSON message of an edge, as far as tests look into it. */
+export interface Report {
+  state?: string;
+  reason?: string;
+  session?: number;
+  epoch?: number;
+  seq?: number;
+  frames?: { received: number; sent: number };
+  lost?: { [place: string]: number | null };
+  buses?: { [bus: string]: { driver: string; send: string } };
+}
+
+/** What a hub says of its edges: the newest `state`, `info` and `status` messages. */
+export class Fleet {
+  readonly #reports = new Map<string, Report>();
+  readonly #hub: HubConnection;
+
+  private constructor(url: string) {
+    this.#hub = new HubConnection(url, {
+      maxReconnectMs: 500,
+      onMessage: (topic, payload) => {
+        const text = new TextDecoder().decode(payload);
+        if (text !== "") this.#reports.set(topic, JSON.parse(text) as Report);
+      },
+    });
+  }
+
+  static async connect(url: string): Promise<Fleet> {
+    const fleet = new Fleet(url);
+    await fleet.#hub.ready(PATIENCE_MS);
+    const topics = ["canfleet/+/state", "canfleet/+/info", "canfleet/+/+/status"];
+    await fleet.#hub.subscribe(topics, 1);
+    return fleet;
+  }
+
+  /** Forgets what was said so far, so that only what is said from now on counts. */
+  forget(): void {
+    this.#reports.clear();
+  }
+
+  /** The newest message on `canfleet/PATH`. */
+  report(path: string): Report | undefined {
+    return this.#reports.get(`canfleet/${path}`);
+  }
+
+  /** Waits until the message on `canfleet/PATH` is as wanted. */
+  until(path: string, wanted: (report: Report) => boolean): Promise<Report> {
+    return until(
+      `canfleet/${path} as ${wanted.toString()}`,
+      () => {
+        const report = this.report(path);
+        return report && wanted(report) ? report : undefined;
+      },
+      PATIENCE_MS,
+      () => `it is ${JSON.stringify(this.report(path))}`,
+    );
+  }
+
+  /** Waits until an edge is online and its bus is up. */
+  async ready(edge: string, bus: string): Promise<void> {
+    await this.until(`${edge}/state`, (report) => report.state === "online");
+    await this.until(`${edge}/${bus}/status`, (report) => report.state === "up");
+  }
+
+  async close(): Promise<void> {
+    await this.#hub.close();
+  }
+}
