@@ -10,6 +10,9 @@ export class Interrupted extends Error {
 /** Longest time from a signal to the end of the process, ms, whatever a command still wants to write. */
 const GRACE_MS = 1_900;
 
+/** npm hands Ctrl-C on to a program that has it from the terminal already: what comes this soon is the same one, ms. */
+const SAME_SIGNAL_MS = 300;
+
 /**
  * Turns signals and a closed output into one `AbortSignal`.
  *
@@ -18,6 +21,7 @@ const GRACE_MS = 1_900;
 export class Interruption {
   readonly #controller = new AbortController();
   #reason: StopReason | undefined;
+  #signalledMs = -Infinity;
 
   /** Aborted once the command should end. */
   get signal(): AbortSignal {
@@ -32,11 +36,16 @@ export class Interruption {
   /** Listens for signals until the process ends. */
   listen(): void {
     for (const signal of SIGNALS) {
-      process.on(signal, () => {
-        if (this.#reason !== undefined && this.#reason !== "output-closed") process.exit(exitCodeOfSignal(signal));
-        this.stop(signal);
-      });
+      process.on(signal, () => this.#onSignal(signal));
     }
+  }
+
+  #onSignal(signal: NodeJS.Signals): void {
+    const isSame = signal === this.#reason && performance.now() - this.#signalledMs < SAME_SIGNAL_MS;
+    if (isSame) return;
+    if (this.#reason !== undefined && this.#reason !== "output-closed") process.exit(exitCodeOfSignal(signal));
+    this.#signalledMs = performance.now();
+    this.stop(signal);
   }
 
   /** Asks the command to end. Later reasons do not replace the first. */
