@@ -17,6 +17,7 @@ export function relayGuestTests(name: string, file: string, options: GuestOption
     assert.equal(umlAvailable(), undefined);
     const result = await runInGuest([process.execPath, `--test-reporter=${REPORTER}`, file], options);
     const finished = readResults(result.stdout);
+    for (const line of result.stdout.split("\n")) if (line !== "" && !isResult(line)) t.diagnostic(line);
     for (const { name, skip, failure } of finished) {
       await t.test(name, { skip: skip ?? false }, () => {
         if (failure !== undefined) throw failureInGuest(failure);
@@ -31,6 +32,12 @@ export function relayGuestTests(name: string, file: string, options: GuestOption
   });
 }
 
+const SUBTESTS_FAILED = /subtests? failed/;
+
+function isResult(line: string): boolean {
+  return line.startsWith('{"name":');
+}
+
 /** An error whose stack is that of the test in the guest. */
 function failureInGuest(stack: string): Error {
   const error = new Error(stack.split("\n")[0]);
@@ -42,7 +49,7 @@ function failureInGuest(stack: string): Error {
 function readResults(text: string): GuestTest[] {
   const results: GuestTest[] = [];
   for (const line of text.split("\n")) {
-    if (!line.startsWith('{"name":')) continue;
+    if (!isResult(line)) continue;
     const one = JSON.parse(line) as GuestTest;
     if (!one.isSuite) {
       results.push(one);
@@ -52,6 +59,9 @@ function readResults(text: string): GuestTest[] {
       results[i]!.name = `${one.name}: ${results[i]!.name}`;
       results[i]!.nesting--;
     }
+    // Its hook failed, not one of its tests: nothing else says so.
+    if (one.failure !== undefined && !SUBTESTS_FAILED.test(one.failure))
+      results.push({ ...one, name: `${one.name}: hook` });
   }
   return results;
 }
