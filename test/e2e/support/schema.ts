@@ -102,7 +102,8 @@ export class Schema {
     const seen = new Set<string>();
     for (const [key, value] of node.entries) {
       if (key.kind !== "tstr") return `${where}: a key that is ${key.kind}`;
-      const property = properties.find(({ Name, Occurrence }) => Name === key.value && Number.isFinite(Occurrence.m)) ?? open;
+      const property =
+        properties.find(({ Name, Occurrence }) => Name === key.value && Number.isFinite(Occurrence.m)) ?? open;
       if (!property) return `${where}: no key "${key.value}" in the schema`;
       if (seen.has(key.value)) return `${where}: key "${key.value}" twice`;
       seen.add(key.value);
