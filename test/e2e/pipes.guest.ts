@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { canfleet, startHub, type Hub } from "./support/canfleet.ts";
+import { Fleet } from "./support/fleet.ts";
+import { ofCanUtils } from "./support/frame-text.ts";
+import { firstDifference } from "./support/ledger.ts";
+import { Program } from "./support/program.ts";
+import { Candump, cansend } from "./support/strangers.ts";
+import { until } from "./support/until.ts";
+
+/** All that this can-utils can write in a log line and play again. */
+const FRAMES = [
+  "123#",
+  "7FF#FFFFFFFFFFFFFFFF",
+  "00000012#A1A2A3",
+  "1FFFFFFF#0011223344556677",
+  "321#R",
+  "321#R5",
+  "124##0AABBCC",
+  `125##3${"404142434445464748494A4B4C4D4E4F".repeat(4)}`,
+  "7FE#5E",
+];
+
+describe("pipes to and from can-utils", () => {
+  let hub: Hub;
+  let fleet: Fleet;
+  let onSource: Candump;
+  let onTarget: Candump;
+
+  before(async () => {
+    hub = await startHub();
+    fleet = await Fleet.connect(hub.url);
+    canfleet("edge", "vcan0", "--hub", hub.url, "--name", "pi");
+    await fleet.ready("pi", "vcan0");
+    onSource = await Candump.start("vcan0");
+    onTarget = await Candump.start("vcan1");
+  });
+  afterEach(() => {
+    onSource.lines.length = onTarget.lines.length = 0;
+  });
+  after(async () => {
+    await fleet.close();
+    await Program.killAll();
+  });
+
+  async function arrives(): Promise<void> {
+    await onTarget.seen(FRAMES.at(-1)!);
+    assert.equal(firstDifference(FRAMES.map(ofCanUtils), onTarget.frames), undefined);
+    console.log(`produced ${FRAMES.length} delivered ${onTarget.frames.length}`);
+  }
+
+  it("canfleet dump -L feeds canplayer, which puts every frame on another bus", async () => {
+    const player = Program.start("canplayer", ["vcan1=pi-vcan0"]);
+    const dump = canfleet("dump", "pi/vcan0", "-L", "--hub", hub.url).pipeTo(player);
+    // dump is silent until its first frame; canplayer plays the times between frames as they were.
+    let probes = 0;
+    await until("the pipe", async () => {
+      await cansend("vcan0", `001#${(probes++).toString(16).padStart(2, "0")}`);
+      return onTarget.lines.length > 0;
+    });
+    await until("the probes", () => onTarget.frames.at(-1) === onSource.frames.at(-1));
+    onTarget.lines.length = 0;
+    await cansend("vcan0", ...FRAMES);
+    await arrives();
+    dump.signal("SIGINT");
+    await dump.exit();
+    assert.equal(await player.exit(), 0, player.stderr);
+  });
+
+  it("candump -L feeds canfleet play, which puts every frame on another bus", async () => {
+    const play = canfleet("play", "-", "vcan1=vcan0");
+    const dump = Program.start("candump", ["-L", "vcan0"]).pipeTo(play);
+    let probes = 0;
+    await until("the pipe", async () => {
+      await cansend("vcan0", `001#${(probes++).toString(16).padStart(2, "0")}`);
+      return onTarget.lines.length > 0;
+    });
+    await until("the probes", () => onTarget.frames.at(-1) === onSource.frames.at(-1));
+    onTarget.lines.length = 0;
+    await cansend("vcan0", ...FRAMES);
+    await arrives();
+    dump.signal("SIGINT");
+    assert.equal(await play.exit(), 0, play.stderr);
+  });
+});
