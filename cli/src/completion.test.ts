@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { COMMANDS } from "./command-table.ts";
 import { completionScript, type Shell } from "./completion.ts";
@@ -27,8 +30,18 @@ describe("completion in bash", { skip: !has("bash") && "bash is not installed" }
 
 for (const shell of ["zsh", "fish"] as const) {
   it(`${shell} reads its completion script`, { skip: !has(shell) && `${shell} is not installed` }, () => {
-    const { status, stderr } = spawnSync(shell, ["-n"], { input: completionScript(shell), encoding: "utf8" });
-    assert.equal(status, 0, stderr);
+    // From a file: fish takes no script from a socket, which is what node gives a child as input.
+    const folder = mkdtempSync(join(tmpdir(), "canfleet-completion-"));
+    try {
+      const file = join(folder, "script");
+      writeFileSync(file, completionScript(shell));
+      const { status, stderr } = spawnSync(shell, ["-n", file], { encoding: "utf8" });
+      assert.equal(status, 0, stderr);
+      writeFileSync(file, "if (");
+      assert.notEqual(spawnSync(shell, ["-n", file]).status, 0, "a wrong script is noticed");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 }
 
