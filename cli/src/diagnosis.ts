@@ -1,6 +1,6 @@
 import { access, readFile } from "node:fs/promises";
 import { DEFAULT_BASE, HubConnection, messageOf } from "@canfleet/sdk";
-import type { CanInterfaceInfo } from "./can-interfaces.ts";
+import type { InterfaceFiles } from "@canfleet/edge";
 import type { ClientHub } from "./client-settings.ts";
 
 /** One line of `doctor`. */
@@ -29,8 +29,11 @@ export function nodeFinding(version = process.versions.node, arch: string = proc
   return { level: "fail", text, cure: `install Node ${MIN_NODE.join(".")} or newer` };
 }
 
+/** What of an interface is looked at. */
+type NamedInterface = Pick<InterfaceFiles, "up" | "mtu" | "txQueueLength"> & { name: string };
+
 /** CAN interfaces of the kernel. */
-export function interfaceFindings(interfaces: readonly CanInterfaceInfo[], platform: string): Finding[] {
+export function interfaceFindings(interfaces: readonly NamedInterface[], platform: string): Finding[] {
   if (platform !== "linux")
     return [{ level: "warn", text: "SocketCAN is Linux only", cure: "use sim:NAME here, edges on Pis" }];
   if (interfaces.length === 0) {
@@ -40,7 +43,7 @@ export function interfaceFindings(interfaces: readonly CanInterfaceInfo[], platf
   return interfaces.flatMap(interfaceFinding);
 }
 
-function interfaceFinding({ name, up, mtu, txQueueLength }: CanInterfaceInfo): Finding[] {
+function interfaceFinding({ name, up, mtu, txQueueLength }: NamedInterface): Finding[] {
   const kind = mtu === CANFD_MTU ? "CAN FD" : "classic CAN";
   if (!up) {
     const cure = name.startsWith("vcan") ? `ip link set ${name} up` : `ip link set ${name} up type can bitrate 500000`;

@@ -135,7 +135,7 @@ export class MqttBus extends BaseBus {
   /** Sends rows of a batch; refusals come as `error` events. */
   override async sendBatch(batch: FrameBatch, options: Pick<SendOptions, "ttlMs"> = {}): Promise<void> {
     for (let i = 0; i < batch.count; i++) {
-      const [answered] = this.#request([partsOf(batch, i)], options.ttlMs ?? DEFAULT_TTL_MS);
+      const [answered] = this.#request([batch.partsOf(i)], options.ttlMs ?? DEFAULT_TTL_MS);
       answered!.catch((error: unknown) => this.reportError(error as Error));
     }
     return Promise.resolve();
@@ -225,14 +225,4 @@ function unreachable(url: string): CanfleetError {
   return new CanfleetError("HUB_UNREACHABLE", `hub ${url} is not connected; the frame was not queued`, {
     retryable: true,
   });
-}
-
-function partsOf(batch: FrameBatch, i: number): FrameParts {
-  return {
-    idWord: batch.idWord[i]!,
-    data: batch.payload(i),
-    length: batch.length[i]!,
-    dlc: batch.dlc[i]!,
-    flags: batch.flags[i]!,
-  };
 }

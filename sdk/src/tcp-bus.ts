@@ -251,7 +251,7 @@ export class TCPBus extends BaseBus {
   override async sendBatch(batch: FrameBatch, options: Pick<SendOptions, "ttlMs"> = {}): Promise<void> {
     for (let i = 0; i < batch.count; i++) {
       if (batch.isError(i)) this.reportError(errorFrame());
-      else this.#queue(partsOf(batch, i), options.ttlMs ?? DEFAULT_TTL_MS);
+      else this.#queue(batch.partsOf(i), options.ttlMs ?? DEFAULT_TTL_MS);
     }
     this.#schedulePump();
     return Promise.resolve();
@@ -302,14 +302,4 @@ export class TCPBus extends BaseBus {
 
 function errorFrame(): CanfleetError {
   return new CanfleetError("WIRE_CANNOT_CARRY", "error frames are the kernel's to make: they cannot be sent");
-}
-
-function partsOf(batch: FrameBatch, i: number): FrameParts {
-  return {
-    idWord: batch.idWord[i]!,
-    data: batch.payload(i),
-    length: batch.length[i]!,
-    dlc: batch.dlc[i]!,
-    flags: batch.flags[i]!,
-  };
 }

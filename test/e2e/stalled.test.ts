@@ -11,6 +11,7 @@ const CROWD = fileURLToPath(new URL("support/publisher-crowd.js", import.meta.ur
 const PUBLISHERS = 150;
 const MESSAGES_PER_SECOND_EACH = 5;
 const MESSAGE_BYTES = 2000;
+const BASELINE_MS = 5_000;
 const STALL_MS = 15_000;
 /** Aedes on its own lets everybody wait for 60 s for one stalled subscriber. */
 const LONGEST_GAP_MS = 1000;
@@ -18,7 +19,7 @@ const LONGEST_GAP_MS = 1000;
 describe("a subscriber that stops reading", { skip: skipWithout("mosquitto_sub") }, () => {
   after(() => Program.killAll());
 
-  it("costs nobody else a message or a second, and is told apart by its drops", async () => {
+  it("costs nobody else a message or a second, and is told apart by its drops", async (t) => {
     const hub = await startHub();
     const received = new Map<string, number[]>();
     let last = performance.now();
@@ -34,6 +35,7 @@ describe("a subscriber that stops reading", { skip: skipWithout("mosquitto_sub")
         received.set(topic, numbers);
       },
     });
+    t.after(() => healthy.close());
     await healthy.ready();
     await healthy.subscribe(["crowd/#"], 0);
     const victim = await startMosquittoSub(hub, "victim", "crowd/#", "-F", "%t");
@@ -46,6 +48,12 @@ describe("a subscriber that stops reading", { skip: skipWithout("mosquitto_sub")
     ]);
     await crowd.line(/^READY$/);
     await until("a message of each publisher", () => received.size === PUBLISHERS);
+
+    // What this machine does to everybody, stalled or not, is no fault of the hub.
+    longestGapMs = 0;
+    const beganAt = performance.now();
+    await until("the usual gaps", () => performance.now() - beganAt > BASELINE_MS);
+    const usualMs = longestGapMs;
 
     longestGapMs = 0;
     victim.signal("SIGSTOP");
@@ -80,7 +88,6 @@ describe("a subscriber that stops reading", { skip: skipWithout("mosquitto_sub")
         Array.from({ length: count }, (_, n) => n),
       );
     });
-    assert.ok(duringStallMs < LONGEST_GAP_MS, longest);
-    await healthy.close();
+    assert.ok(duringStallMs < LONGEST_GAP_MS + usualMs, `${longest}, ${Math.round(usualMs)} ms without a stall`);
   });
 });

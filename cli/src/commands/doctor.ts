@@ -1,4 +1,4 @@
-import { canInterfaces } from "../can-interfaces.ts";
+import { listCanInterfaces } from "@canfleet/edge";
 import { clientHub, DEFAULT_HUB_URL } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
@@ -18,7 +18,7 @@ import type { DOCTOR } from "../table/look.ts";
 export async function runDoctor({ options }: Arguments<typeof DOCTOR>, context: Context): Promise<number> {
   const hub = await clientHub(options, context);
   const isDefault = hub.url === DEFAULT_HUB_URL && options.hub === undefined;
-  const interfaces = canInterfaces();
+  const interfaces = listCanInterfaces();
   const findings = [
     nodeFinding(),
     ...interfaceFindings(interfaces, process.platform),

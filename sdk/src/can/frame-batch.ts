@@ -211,6 +211,18 @@ export class FrameBatch {
     return kept;
   }
 
+  /** The parts of frame `i`, for the places where frames go singly; the payload is a view. */
+  partsOf(i: number): FrameParts {
+    return {
+      timestampUs: this.timestampUs[i]!,
+      idWord: this.idWord[i]!,
+      data: this.payload(i),
+      length: this.length[i]!,
+      dlc: this.dlc[i]!,
+      flags: this.flags[i]!,
+    };
+  }
+
   isFd(i: number): boolean {
     return (this.flags[i]! & FLAG_FD) !== 0;
   }

@@ -14,3 +14,4 @@ export { openBus, parseBusSpec, type BusPlace, type BusSpec, type OpenBusOptions
 export { openCanInterface, type InterfaceChoice } from "./open-interface.ts";
 export { startBridge, type RunningBridge } from "./bridge-runner.ts";
 export { createPlayDriver, type PlayOptions } from "./drivers/play-driver.ts";
+export { listCanInterfaces, type InterfaceFiles } from "./drivers/interface-files.ts";
