@@ -63,7 +63,9 @@ export class Outbox {
 
   /** Calls back at once, or, while more than half of what may wait does, when it has gone or the connection ends. */
   whenHalfEmpty(go: () => void): void {
-    if (this.#conn.writableLength <= this.#limits.maxQueuedBytes / 2) go();
+    // Below its own mark, which differs between versions of Node, a stream never says `drain`.
+    const isLow = this.#conn.writableLength <= this.#limits.maxQueuedBytes / 2;
+    if (isLow || !this.#conn.writableNeedDrain) go();
     else this.#conn.once("drain", go);
   }
 
