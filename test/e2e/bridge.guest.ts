@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { canfleet, startHub, type Hub } from "./support/canfleet.ts";
 import { Fleet } from "./support/fleet.ts";
-import { ofCanUtils } from "./support/frame-text.ts";
+import { ofCanUtils, type FrameText } from "./support/frame-text.ts";
 import { Program } from "./support/program.ts";
 import { Candump, cansend } from "./support/strangers.ts";
 import { until } from "./support/until.ts";
+
+/** What a bus carried, without the probes: one of them may be printed late. */
+function framesOf(dump: Candump): FrameText[] {
+  return dump.frames.filter((frame) => !/^0000000[01]:/.test(frame));
+}
 
 describe("bridges", () => {
   let hub: Hub;
@@ -57,9 +62,11 @@ describe("bridges", () => {
     await cansend("vcan1", "7F3#5E");
     await dumps[0]!.seen("7F3#5E");
     const expected = [...frames, "7F0#5E", ...frames, "7F1#5E", "7F2#5E", "7F3#5E"].map(ofCanUtils);
-    assert.deepEqual(dumps[0]!.frames, expected);
-    assert.deepEqual(dumps[1]!.frames, expected);
-    console.log(`produced ${expected.length} delivered ${dumps[0]!.frames.length} and ${dumps[1]!.frames.length}`);
+    assert.deepEqual(framesOf(dumps[0]!), expected);
+    assert.deepEqual(framesOf(dumps[1]!), expected);
+    console.log(
+      `produced ${expected.length} delivered ${framesOf(dumps[0]!).length} and ${framesOf(dumps[1]!).length}`,
+    );
   });
 
   it("are refused, with the ring named, when they would let frames travel in a circle", async () => {
