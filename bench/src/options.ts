@@ -1,0 +1,76 @@
+import { parseArgs } from "node:util";
+import { messageOf } from "@canfleet/sdk";
+import { findPeers, type Peers } from "./peers.ts";
+import { SCENARIOS, type ScenarioName } from "./scenarios/index.ts";
+
+export interface Options {
+  scenarios: ScenarioName[];
+  rig: "shim" | "vcan";
+  repeats: number;
+  feedMs: number;
+  peers: Peers;
+  json: string | undefined;
+}
+
+export const USAGE = `usage: npm run bench -- [SCENARIO...] [options]
+
+Scenarios: ${Object.keys(SCENARIOS).join(", ")}. Default: all.
+
+  --rig shim|vcan        CAN over UDP sockets natively, or SocketCAN of this kernel. Default shim.
+  --repeats N            how often each contender has its turn. Default 5.
+  --seconds S            length of one paced feed. Default 3.
+  --json FILE            write the figures
+  --seed-client FILE     socketsocketcan's C++ client
+  --seed-python FOLDER   the folder with socketsocketcan's Python package
+  --python FILE          a Python that has python-can
+  --mosquitto FILE
+`;
+
+/** What the command line asks for, or what is wrong with it. */
+export function readOptions(args: string[]): Options | string {
+  try {
+    const text = { type: "string" } as const;
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        rig: text,
+        repeats: text,
+        seconds: text,
+        json: text,
+        "seed-client": text,
+        "seed-python": text,
+        python: text,
+        mosquitto: text,
+      },
+    });
+    const rig = values.rig ?? "shim";
+    if (rig !== "shim" && rig !== "vcan") return `--rig ${rig}: expected shim or vcan`;
+    return {
+      scenarios: scenariosOf(positionals),
+      rig,
+      repeats: positive("repeats", values.repeats ?? "5"),
+      feedMs: positive("seconds", values.seconds ?? "3") * 1000,
+      peers: findPeers(values),
+      json: values.json,
+    };
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function scenariosOf(names: string[]): ScenarioName[] {
+  const known = Object.keys(SCENARIOS) as ScenarioName[];
+  if (names.length === 0) return known;
+  return names.map((name) => {
+    const found = known.find((scenario) => scenario === name);
+    if (!found) throw new RangeError(`no scenario "${name}"; there are ${known.join(", ")}`);
+    return found;
+  });
+}
+
+function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (!(number > 0)) throw new RangeError(`--${name} ${value}: expected a number above 0`);
+  return number;
+}

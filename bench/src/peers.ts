@@ -1,0 +1,53 @@
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Programs that canfleet is measured against; undefined where this machine has none. */
+export interface Peers {
+  /** socketsocketcan's C++ client, 32 or 64 bits. */
+  seedClient: string | undefined;
+  /** The folder that holds socketsocketcan's Python package. */
+  seedPython: string | undefined;
+  /** A Python that has python-can. */
+  python: string | undefined;
+  mosquitto: string | undefined;
+  candump: string | undefined;
+}
+
+export interface PeerPaths {
+  "seed-client"?: string | undefined;
+  "seed-python"?: string | undefined;
+  python?: string | undefined;
+  mosquitto?: string | undefined;
+}
+
+/** Takes the peers that were named, and looks for the others on PATH. */
+export function findPeers(paths: PeerPaths): Peers {
+  return {
+    seedClient: given(paths["seed-client"]) ?? onPath("socketsocketcan-client"),
+    seedPython: given(paths["seed-python"]),
+    python: given(paths.python) ?? onPath("python3"),
+    mosquitto: given(paths.mosquitto) ?? onPath("mosquitto"),
+    candump: onPath("candump"),
+  };
+}
+
+/** One line for each peer that is not there. */
+export function missingPeers(peers: Peers): string[] {
+  const hints: [peer: string | undefined, text: string][] = [
+    [peers.seedClient, "socketsocketcan's C++ client (--seed-client FILE)"],
+    [peers.seedPython, "socketsocketcan's Python TCPBus (--seed-python FOLDER)"],
+    [peers.mosquitto, "mosquitto (--mosquitto FILE)"],
+    [peers.candump, "candump (Debian: can-utils)"],
+  ];
+  return hints.filter(([peer]) => peer === undefined).map(([, text]) => `left out, not found: ${text}`);
+}
+
+function given(path: string | undefined): string | undefined {
+  if (path !== undefined && !existsSync(path)) throw new Error(`${path} does not exist`);
+  return path;
+}
+
+function onPath(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"];
+  return folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
+}
