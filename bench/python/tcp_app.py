@@ -1,6 +1,7 @@
 """An app on a Python TCPBus of socketsocketcan: counts frames and latencies, as programs/app.ts does.
 
-Arguments: the folder that holds the package `socketsocketcan`, and the port to listen on. Commands on stdin: report,
+Arguments: the folder that holds the package `socketsocketcan`, the port to listen on, and 1 where frames carry the
+feeder's time, else 0. Commands on stdin: report,
 reset, count. Answers are lines of JSON.
 """
 
@@ -12,7 +13,7 @@ import threading
 import time
 
 # The bus alone: the package's other modules need a compiled extension.
-FOLDER, PORT = sys.argv[1], int(sys.argv[2])
+FOLDER, PORT, IS_STAMPED = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1"
 spec = importlib.util.spec_from_file_location(
     "tcpbus_server", os.path.join(FOLDER, "socketsocketcan", "tcpbus", "server.py")
 )
@@ -68,4 +69,5 @@ while True:
     last_us = now_ns / 1000
     if first_us == 0:
         first_us = last_us
-    latencies.append((now_ns - int.from_bytes(message.data, "little")) / 1000)
+    if IS_STAMPED:
+        latencies.append((now_ns - int.from_bytes(message.data, "little")) / 1000)

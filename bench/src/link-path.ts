@@ -83,20 +83,24 @@ export async function untilPassing(path: LinkPath, buses: number[] = [0]): Promi
 }
 
 /** An app on canfleet's TCPBus, and the port on which it waits for a relay. */
-export async function startApp(options: AppOptions): Promise<{ app: Child; port: number }> {
+export async function startApp(options: AppOptions): Promise<{ app: Child; port: number; ports: number[] }> {
   const app = new Child("app", [process.execPath, programPath("app"), JSON.stringify(options)]);
-  const { port } = await app.line<{ port: number }>();
-  return { app, port };
+  const { port, ports } = await app.line<{ port: number; ports: number[] }>();
+  return { app, port, ports };
 }
 
 let pythonPort = 33_000;
 
 /** An app on socketsocketcan's Python TCPBus. */
-export async function startPythonApp(python: string, folder: string): Promise<{ app: Child; port: number }> {
+export async function startPythonApp(
+  python: string,
+  folder: string,
+  stamped = true,
+): Promise<{ app: Child; port: number }> {
   // It cannot take a port that was used a moment ago (no SO_REUSEADDR).
   const port = pythonPort++;
   const script = join(BENCH_FOLDER, "python", "tcp_app.py");
-  const app = new Child("Python app", [python, script, folder, `${port}`]);
+  const app = new Child("Python app", [python, script, folder, `${port}`, stamped ? "1" : "0"]);
   await app.line();
   return { app, port };
 }

@@ -8,11 +8,15 @@ import { LatencyHistogram } from "../latency-histogram.ts";
 
 export interface AppOptions {
   tcp?: boolean;
+  /** Buses to listen for, each on a port of its own. Default 1. */
+  buses?: number;
   record?: 21 | 29 | "auto";
   hub?: string;
   edge?: string;
   bus?: string;
   mode: "batch" | "message" | "recv" | "iterate";
+  /** Whether frames carry the feeder's time. Default true; without it an app only counts. */
+  stamped?: boolean;
 }
 
 /** What an app saw since it was reset. Times are µs of the monotonic clock. */
@@ -28,6 +32,7 @@ export interface AppReport {
 }
 
 const options = JSON.parse(process.argv[2] ?? "{}") as AppOptions;
+const isStamped = options.stamped ?? true;
 const histogram = new LatencyHistogram();
 /** From performance.now() to CLOCK_MONOTONIC, which the feeder writes into each frame. */
 const clockOffsetUs = Number(process.hrtime.bigint()) / 1000 - performance.now() * 1000;
@@ -54,12 +59,13 @@ function stampUs(data: Uint8Array, at: number): number {
 
 function onBatch(batch: FrameBatch): void {
   count(batch.count);
+  if (!isStamped) return;
   for (let i = 0; i < batch.count; i++) histogram.add(lastUs - stampUs(batch.data, batch.dataOffset[i]!));
 }
 
 function onMessage(message: Message): void {
   count(1);
-  histogram.add(lastUs - stampUs(message.data, 0));
+  if (isStamped) histogram.add(lastUs - stampUs(message.data, 0));
 }
 
 async function take(bus: BaseBus): Promise<void> {
@@ -91,13 +97,17 @@ async function open(): Promise<MqttBus | TCPBus> {
   return MqttBus.connect(options.hub ?? "", { edge: options.edge ?? "+", bus: options.bus ?? "+", ...large });
 }
 
-const bus = await open();
-bus.on("error", (error) => process.stderr.write(`${error.message}\n`));
-bus.on("loss", (loss) => (lost += Object.values(loss.lost).reduce<number>((sum, n) => sum + (n ?? 1), 0)));
+const ports: number[] = [];
+for (let i = 0; i < (options.buses ?? 1); i++) {
+  const bus = await open();
+  bus.on("error", (error) => process.stderr.write(`${error.message}\n`));
+  bus.on("loss", (loss) => (lost += Object.values(loss.lost).reduce<number>((sum, n) => sum + (n ?? 1), 0)));
+  void take(bus);
+  ports.push(bus instanceof TCPBus ? (bus.port ?? 0) : 0);
+}
 createInterface({ input: process.stdin }).on("line", (command) => {
   if (command === "reset") reset();
   say(command === "count" ? { frames } : report());
 });
 process.once("SIGTERM", () => process.exit(0));
-void take(bus);
-say({ port: bus instanceof TCPBus ? bus.port : 0 });
+say({ port: ports[0], ports });

@@ -1,10 +1,22 @@
 import type { BenchRun } from "../bench-run.ts";
+import { hubScenario } from "./hub.ts";
+import { idleScenario } from "./idle.ts";
 import { linkScenario, selfCheckScenario } from "./link.ts";
+import { tcpBusScenario } from "./tcpbus.ts";
+import { enduranceScenario, fdScenario, togetherScenario } from "./together.ts";
+import { wireScenario } from "./wire.ts";
 
 /** What can be measured, in the order in which it is. */
 export const SCENARIOS = {
   self: selfCheckScenario,
   link: linkScenario,
+  tcpbus: tcpBusScenario,
+  hub: hubScenario,
+  together: togetherScenario,
+  endurance: enduranceScenario,
+  fd: fdScenario,
+  wire: wireScenario,
+  idle: idleScenario,
 } as const satisfies { [name: string]: (run: BenchRun) => Promise<void> };
 
 export type ScenarioName = keyof typeof SCENARIOS;
