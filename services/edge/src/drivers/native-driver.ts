@@ -26,8 +26,8 @@ const MAX_GATHER_MS = 10;
 
 export interface NativeDriverOptions {
   /**
-   * How long frames are gathered before they are handed on, once the last 10 ms brought more than 20; below that each
-   * goes at once. ms, 0–10, 0 never gathers. Default 1.
+   * How long frames are gathered before they are handed on, while that brings two or more (with 1 ms: above 2,000
+   * frames/s); else each goes at once. ms, 0–10, 0 never gathers. Default 1.
    */
   gatherMs?: number;
   /**
