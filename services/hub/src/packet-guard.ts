@@ -14,7 +14,8 @@ export class PacketGuard {
   #toSkip = 0;
   #inHeader = false;
   #length = 0;
-  #shift = 0;
+  /** What the next byte of the length counts for (MQTT 3.1.1, 2.2.3). */
+  #weight = 1;
 
   constructor(maxPacketBytes: number) {
     this.maxPacketBytes = maxPacketBytes;
@@ -34,7 +35,7 @@ export class PacketGuard {
       } else {
         this.#inHeader = true;
         this.#length = 0;
-        this.#shift = 0;
+        this.#weight = 1;
         at++;
       }
     }
@@ -42,16 +43,16 @@ export class PacketGuard {
   }
 
   #takeLengthByte(byte: number): boolean {
-    this.#length += (byte & 0x7f) * 2 ** this.#shift;
+    this.#length += (byte & 0x7f) * this.#weight;
     if (this.#length > this.maxPacketBytes) return false;
     if ((byte & 0x80) === 0) {
       this.#inHeader = false;
       this.#toSkip = this.#length;
       return true;
     }
-    this.#shift += 7;
+    this.#weight *= 128;
     // Four bytes at most (MQTT 3.1.1, 2.2.3).
-    return this.#shift <= 21;
+    return this.#weight <= 2 ** 21;
   }
 }
 

@@ -38,6 +38,16 @@ describe("the policy", () => {
     });
   }
 
+  it("says the same again of a topic that it knows, also when it has seen more than it keeps", () => {
+    const busy = new Policy("canfleet");
+    for (let i = 0; i < 5_000; i++) {
+      assert.equal(busy.refusePublish(`canfleet/pi-${i}/can0/frames`, false), undefined);
+      assert.equal(busy.refusePublish("canfleet/pi-0/can0/frames", false), undefined);
+      assert.equal(busy.refusePublish("canfleet/pi-0/can0/frames", true), "retained");
+      assert.equal(busy.refusePublish("canfleet/Pi-0/can0/frames", false), "name");
+    }
+  });
+
   it("hides the broker's own topics and lets everything else be subscribed to", () => {
     assert.equal(policy.refuseSubscribe("$SYS/#"), "filter");
     assert.equal(policy.refuseSubscribe("$share/group/canfleet/#"), "filter");

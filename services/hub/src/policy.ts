@@ -10,9 +10,14 @@ const NEVER_RETAINED = new Set(["send", "sent", "frames", "backfill", "request"]
 const BRIDGES = "_bridges";
 const BRIDGE_ID = /^[A-Za-z0-9_.:-]{1,64}$/;
 
+/** Topics whose names were found valid and that are kept at hand; a busy fleet has a few for each bus. */
+const MAX_KNOWN_TOPICS = 4_096;
+
 /** What is refused whoever asks (docs/wire-mqtt.md, clause 1). */
 export class Policy {
   readonly #prefix: string;
+  /** Looking at the levels of a topic costs as much as half of routing a message, and most topics come again. */
+  readonly #validTopics = new Set<string>();
 
   /** @param base first part of all canfleet topics */
   constructor(base: string) {
@@ -23,9 +28,12 @@ export class Policy {
   refusePublish(topic: string, retain: boolean): Refusal | undefined {
     // Also what a mosquitto bridge says of itself, `$SYS/broker/connection/…`: it must not cost it its connection.
     if (topic.startsWith("$")) return "reserved";
+    if (!retain && this.#validTopics.has(topic)) return undefined;
     if (!topic.startsWith(this.#prefix)) return undefined;
     const levels = topic.slice(this.#prefix.length).split("/");
     if (!namesAreValid(levels)) return "name";
+    if (this.#validTopics.size >= MAX_KNOWN_TOPICS) this.#validTopics.clear();
+    this.#validTopics.add(topic);
     return retain && levels.length >= 3 && NEVER_RETAINED.has(levels[2]!) ? "retained" : undefined;
   }
 
