@@ -1,6 +1,6 @@
 import type { Peers } from "./peers.ts";
 import type { Measures, Sample } from "./results.ts";
-import { Rig } from "./rig.ts";
+import { elfBits, Rig } from "./rig.ts";
 
 /** What a scenario needs to know of the run. */
 export interface RunOptions {
@@ -30,13 +30,21 @@ export class BenchRun {
     this.options = options;
   }
 
+  /** socketsocketcan's client for this rig: its Python bus needs the 32-bit one, the guest's kernel the other. */
+  get seedClient(): string | undefined {
+    const bits = this.options.rig === "vcan" ? 64 : 32;
+    const { seedClients } = this.options.peers;
+    const fitting = seedClients.find((program) => elfBits(program) === bits);
+    return fitting ?? (this.options.rig === "shim" ? seedClients[0] : undefined);
+  }
+
   newRig(): Rig {
     return new Rig(this.options.rig);
   }
 
   /** The first contender is the baseline. One that fails is left out of that repeat, and said so. */
-  async compete(contenders: readonly Contender[]): Promise<void> {
-    for (let repeat = 0; repeat < this.options.repeats; repeat++) {
+  async compete(contenders: readonly Contender[], repeats = this.options.repeats): Promise<void> {
+    for (let repeat = 0; repeat < repeats; repeat++) {
       const samples = new Map<string, Sample[]>();
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(repeat + turn) % contenders.length]!;
@@ -48,7 +56,7 @@ export class BenchRun {
   }
 
   async #measure(contender: Contender, repeat: number): Promise<Sample[]> {
-    this.options.log(`${contender.name} (${repeat + 1} of ${this.options.repeats})`);
+    this.options.log(`${contender.name} (${repeat + 1})`);
     try {
       const tables = await contender.measure();
       return Object.entries(tables).map(([table, measures]) => ({

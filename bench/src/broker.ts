@@ -31,7 +31,7 @@ export interface LoadReport {
 }
 
 /** Messages on their way to the slowest subscriber at most. */
-const WINDOW = 100;
+const WINDOW = 256;
 let nextPort = 34_000;
 
 export async function startHub(): Promise<RunningBroker> {
@@ -70,7 +70,7 @@ async function untilListening(port: number): Promise<void> {
   }
 }
 
-/** One publisher, many subscribers, QoS 0, never more than 100 messages on their way. */
+/** One publisher, many subscribers, QoS 0, never more than 256 messages on their way. */
 export function runLoad(port: number, { subscribers, payloadBytes, ms }: Load): Promise<LoadReport> {
   const numbers = [port, subscribers, payloadBytes, WINDOW, ms].map(String);
   return new Child("mqtt-load", [nativeProgram("mqtt-load"), ...numbers]).line<LoadReport>();

@@ -9,6 +9,8 @@ export interface ChildOptions {
 }
 
 const STOP_MS = 3000;
+/** No answer takes longer, the longest feed included. */
+const ANSWER_LIMIT_MS = 120_000;
 
 /** A program of the path: it may speak lines of JSON on stdout, and take commands, a line each, on stdin. */
 export class Child {
@@ -55,6 +57,7 @@ export class Child {
   }
 
   #fail(error: Error): void {
+    this.#waiting.length = 0;
     for (const fail of this.#failures.splice(0)) fail(error);
   }
 
@@ -67,8 +70,15 @@ export class Child {
     if (this.#lines.length > 0) return Promise.resolve(this.#lines.shift() as T);
     if (this.#process.exitCode !== null) return Promise.reject(new Error(this.#obituary(this.#process.exitCode, null)));
     return new Promise((resolve, reject) => {
-      this.#waiting.push((line) => resolve(line as T));
-      this.#failures.push(reject);
+      const late = setTimeout(() => this.#fail(new Error(`${this.name} does not answer`)), ANSWER_LIMIT_MS);
+      this.#waiting.push((line) => {
+        clearTimeout(late);
+        resolve(line as T);
+      });
+      this.#failures.push((error) => {
+        clearTimeout(late);
+        reject(error);
+      });
     });
   }
 

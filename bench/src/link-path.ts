@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** Time without a new frame after which a path has handed on all that it will. */
 const QUIET_MS = 400;
 const SETTLE_LIMIT_MS = 30_000;
+const CONNECT_LIMIT_MS = 15_000;
 
 /** What one feed through a path gave. */
 export interface Passage {
@@ -75,7 +76,8 @@ export class LinkPath {
 
 /** Waits until frames come through: the relay has opened the bus and the app has a connection. */
 export async function untilPassing(path: LinkPath, buses: number[] = [0]): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  const endMs = performance.now() + CONNECT_LIMIT_MS;
+  while (performance.now() < endMs) {
     const { app } = await path.pass({ rate: 100, ms: 100, buses });
     if (app.frames > 0) return;
   }

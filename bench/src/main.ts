@@ -1,28 +1,61 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { BenchRun } from "./bench-run.ts";
+import { hasVcan, runInGuest } from "./guest.ts";
 import { describeMachine } from "./machine.ts";
-import { readOptions, USAGE } from "./options.ts";
+import { readOptions, USAGE, type Options } from "./options.ts";
+import { ROOT_FOLDER } from "./paths.ts";
 import { missingPeers } from "./peers.ts";
-import { tabulate, toMarkdown } from "./results.ts";
-import { SCENARIOS } from "./scenarios/index.ts";
+import { reportMarkdown, writeInto, type Report, type RigResult } from "./report.ts";
+import { tabulate } from "./results.ts";
+import { SCENARIOS, VCAN_SCENARIOS } from "./scenarios/index.ts";
 
-const options = readOptions(process.argv.slice(2));
-if (typeof options === "string") {
-  process.stderr.write(`${options}\n\n${USAGE}`);
-  process.exit(2);
-}
 const log = (text: string): void => void process.stderr.write(`${text}\n`);
-const machine = describeMachine();
-for (const text of missingPeers(options.peers)) log(text);
 
-const run = new BenchRun({ ...options, log });
-for (const name of options.scenarios) {
-  log(`== ${name} (${options.rig})`);
-  await SCENARIOS[name](run);
+async function runRig(options: Options, rig: "shim" | "vcan"): Promise<RigResult> {
+  const run = new BenchRun({ ...options, rig, log });
+  for (const name of options.scenarios) {
+    if (rig === "vcan" && !VCAN_SCENARIOS.has(name)) continue;
+    log(`== ${name} (${rig})`);
+    await SCENARIOS[name](run);
+  }
+  return { rig, repeats: options.repeats, tables: tabulate(run.samples), failures: run.failures };
 }
-const tables = tabulate(run.samples);
-for (const table of tables) process.stdout.write(`${toMarkdown(table)}\n`);
-if (options.json !== undefined) {
-  const result = { machine, rig: options.rig, repeats: options.repeats, tables, failures: run.failures };
-  writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+
+async function main(args: string[]): Promise<void> {
+  const options = readOptions(args);
+  if (typeof options === "string") {
+    process.stderr.write(`${options}\n\n${USAGE}`);
+    process.exitCode = 2;
+    return;
+  }
+  const report = options.from.length > 0 ? joinReports(options.from) : await measure(options, args);
+  process.stdout.write(reportMarkdown(report));
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (options.write) writeInto(join(ROOT_FOLDER, "docs", "performance.md"), report);
 }
+
+async function measure(options: Options, args: readonly string[]): Promise<Report> {
+  const report: Report = { machine: describeMachine(), remarks: missingPeers(options.peers), rigs: [] };
+  report.remarks.forEach(log);
+  if (options.rig !== "vcan") report.rigs.push(await runRig(options, "shim"));
+  if (options.rig !== "shim") {
+    const result = hasVcan() ? await runRig(options, "vcan") : runInGuest(withoutOutputs(args));
+    if (typeof result === "string") report.remarks.push(result);
+    else report.rigs.push(result);
+  }
+  return report;
+}
+
+/** One report of several files; machine and remarks are the first one's. */
+function joinReports(files: readonly string[]): Report {
+  const reports = files.map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
+  return { ...reports[0]!, rigs: reports.flatMap(({ rigs }) => rigs) };
+}
+
+/** The guest's figures come back by a file of its own; what is to be written is written here. */
+function withoutOutputs(args: readonly string[]): string[] {
+  return args.filter((argument, i) => argument !== "--write" && argument !== "--json" && args[i - 1] !== "--json");
+}
+
+await main(process.argv.slice(2));

@@ -5,22 +5,28 @@ import { SCENARIOS, type ScenarioName } from "./scenarios/index.ts";
 
 export interface Options {
   scenarios: ScenarioName[];
-  rig: "shim" | "vcan";
+  rig: "shim" | "vcan" | "both";
   repeats: number;
   feedMs: number;
   peers: Peers;
   json: string | undefined;
+  /** Results of earlier runs, to be shown instead of measuring. */
+  from: string[];
+  /** Puts the figures into docs/performance.md. */
+  write: boolean;
 }
 
 export const USAGE = `usage: npm run bench -- [SCENARIO...] [options]
 
 Scenarios: ${Object.keys(SCENARIOS).join(", ")}. Default: all.
 
-  --rig shim|vcan        CAN over UDP sockets natively, or SocketCAN of this kernel. Default shim.
+  --rig shim|vcan|both   CAN over UDP sockets natively, or SocketCAN: this kernel's, else a guest's. Default both.
   --repeats N            how often each contender has its turn. Default 5.
   --seconds S            length of one paced feed. Default 3.
-  --json FILE            write the figures
-  --seed-client FILE     socketsocketcan's C++ client
+  --json FILE            write the figures as JSON
+  --from FILE            show what an earlier run wrote with --json instead; several are joined
+  --write                put the figures into docs/performance.md
+  --seed-client FILE     socketsocketcan's C++ client; twice for one of 32 bits and one of 64
   --seed-python FOLDER   the folder with socketsocketcan's Python package
   --python FILE          a Python that has python-can
   --mosquitto FILE
@@ -38,14 +44,16 @@ export function readOptions(args: string[]): Options | string {
         repeats: text,
         seconds: text,
         json: text,
-        "seed-client": text,
+        "seed-client": { type: "string", multiple: true },
         "seed-python": text,
         python: text,
         mosquitto: text,
+        from: { type: "string", multiple: true },
+        write: { type: "boolean" },
       },
     });
-    const rig = values.rig ?? "shim";
-    if (rig !== "shim" && rig !== "vcan") return `--rig ${rig}: expected shim or vcan`;
+    const rig = values.rig ?? "both";
+    if (rig !== "shim" && rig !== "vcan" && rig !== "both") return `--rig ${rig}: expected shim, vcan or both`;
     return {
       scenarios: scenariosOf(positionals),
       rig,
@@ -53,6 +61,8 @@ export function readOptions(args: string[]): Options | string {
       feedMs: positive("seconds", values.seconds ?? "3") * 1000,
       peers: findPeers(values),
       json: values.json,
+      from: values.from ?? [],
+      write: values.write ?? false,
     };
   } catch (error) {
     return messageOf(error);

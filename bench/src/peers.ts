@@ -3,8 +3,11 @@ import { delimiter, join } from "node:path";
 
 /** Programs that canfleet is measured against; undefined where this machine has none. */
 export interface Peers {
-  /** socketsocketcan's C++ client, 32 or 64 bits. */
-  seedClient: string | undefined;
+  /**
+   * socketsocketcan's C++ clients. Its Python bus takes only what a 32-bit one writes, which the guest's kernel cannot
+   * run: with one of each, both are measured.
+   */
+  seedClients: string[];
   /** The folder that holds socketsocketcan's Python package. */
   seedPython: string | undefined;
   /** A Python that has python-can. */
@@ -14,7 +17,7 @@ export interface Peers {
 }
 
 export interface PeerPaths {
-  "seed-client"?: string | undefined;
+  "seed-client"?: string[] | undefined;
   "seed-python"?: string | undefined;
   python?: string | undefined;
   mosquitto?: string | undefined;
@@ -23,7 +26,7 @@ export interface PeerPaths {
 /** Takes the peers that were named, and looks for the others on PATH. */
 export function findPeers(paths: PeerPaths): Peers {
   return {
-    seedClient: given(paths["seed-client"]) ?? onPath("socketsocketcan-client"),
+    seedClients: (paths["seed-client"] ?? []).map(existing),
     seedPython: given(paths["seed-python"]),
     python: given(paths.python) ?? onPath("python3"),
     mosquitto: given(paths.mosquitto) ?? onPath("mosquitto"),
@@ -34,7 +37,7 @@ export function findPeers(paths: PeerPaths): Peers {
 /** One line for each peer that is not there. */
 export function missingPeers(peers: Peers): string[] {
   const hints: [peer: string | undefined, text: string][] = [
-    [peers.seedClient, "socketsocketcan's C++ client (--seed-client FILE)"],
+    [peers.seedClients[0], "socketsocketcan's C++ client (--seed-client FILE)"],
     [peers.seedPython, "socketsocketcan's Python TCPBus (--seed-python FOLDER)"],
     [peers.mosquitto, "mosquitto (--mosquitto FILE)"],
     [peers.candump, "candump (Debian: can-utils)"],
@@ -43,7 +46,11 @@ export function missingPeers(peers: Peers): string[] {
 }
 
 function given(path: string | undefined): string | undefined {
-  if (path !== undefined && !existsSync(path)) throw new Error(`${path} does not exist`);
+  return path === undefined ? undefined : existing(path);
+}
+
+function existing(path: string): string {
+  if (!existsSync(path)) throw new Error(`${path} does not exist`);
   return path;
 }
 

@@ -55,8 +55,8 @@ export interface Cell {
   median: number;
   least: number;
   most: number;
-  /** Median over the repeats of this contender's figure divided by the baseline's of the same repeat. */
-  ratio: number;
+  /** Median over the repeats of this contender's figure divided by the baseline's of the same repeat; null: none. */
+  ratio: number | null;
 }
 
 /** Makes tables out of samples, in the order in which they were first seen. */
@@ -85,7 +85,8 @@ function cellOf(name: MetricName, mine: readonly Sample[], all: readonly Sample[
     return base === undefined || own === undefined || base === 0 ? [] : [own / base];
   });
   const [least, most] = spread(values);
-  return { median: median(values), least, most, ratio: median(ratios) };
+  const isLoss = name === "lostShare" || name === "lostMessages";
+  return { median: median(values), least, most, ratio: isLoss || ratios.length === 0 ? null : median(ratios) };
 }
 
 /** The table in Markdown. */
@@ -105,8 +106,7 @@ function cellText(metric: Metric, cell: Cell | undefined, isBaseline: boolean): 
   const text = number(cell.median, metric.digits);
   const range =
     cell.least === cell.most ? "" : ` (${number(cell.least, metric.digits)}–${number(cell.most, metric.digits)})`;
-  const ratio =
-    isBaseline || Number.isNaN(cell.ratio) ? "" : ` **×${cell.ratio.toPrecision(cell.ratio < 10 ? 2 : 3)}**`;
+  const ratio = isBaseline || cell.ratio === null ? "" : ` **×${cell.ratio.toPrecision(cell.ratio < 10 ? 2 : 3)}**`;
   return text + range + ratio;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchRun, Contender } from "../bench-run.ts";
 import { startHub, startMosquitto } from "../broker.ts";
-import { startApp, startEdge, startSeedClient } from "../link-path.ts";
+import { seedRecord, startApp, startEdge, startSeedClient } from "../link-path.ts";
 import { costOf, residentBytes, wakeUps } from "../process-cost.ts";
 import type { Measures } from "../results.ts";
 
@@ -14,7 +14,8 @@ interface Started {
 
 /** How long a program takes to start, and what it costs while nothing happens. */
 export async function idleScenario(run: BenchRun): Promise<void> {
-  const { seedClient, mosquitto } = run.options.peers;
+  const { mosquitto } = run.options.peers;
+  const { seedClient } = run;
   const relays: Contender[] = [];
   if (seedClient !== undefined)
     relays.push(idling("idle relay, its host connected", "seed client", () => startSeed(run, seedClient)));
@@ -50,7 +51,7 @@ async function measureIdle(start: () => Promise<Started>): Promise<Measures> {
 }
 
 async function startSeed(run: BenchRun, program: string): Promise<Started> {
-  const { app, port } = await startApp({ tcp: true, mode: "batch", record: 21 });
+  const { app, port } = await startApp({ tcp: true, mode: "batch", record: seedRecord(program) });
   const client = startSeedClient(run.newRig(), program, port);
   return { pid: client.pid, stop: () => Promise.all([client.stop(), app.stop()]) };
 }

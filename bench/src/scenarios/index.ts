@@ -2,6 +2,7 @@ import type { BenchRun } from "../bench-run.ts";
 import { hubScenario } from "./hub.ts";
 import { idleScenario } from "./idle.ts";
 import { linkScenario, selfCheckScenario } from "./link.ts";
+import { sendScenario } from "./send.ts";
 import { tcpBusScenario } from "./tcpbus.ts";
 import { enduranceScenario, fdScenario, togetherScenario } from "./together.ts";
 import { wireScenario } from "./wire.ts";
@@ -10,6 +11,7 @@ import { wireScenario } from "./wire.ts";
 export const SCENARIOS = {
   self: selfCheckScenario,
   link: linkScenario,
+  send: sendScenario,
   tcpbus: tcpBusScenario,
   hub: hubScenario,
   together: togetherScenario,
@@ -20,3 +22,13 @@ export const SCENARIOS = {
 } as const satisfies { [name: string]: (run: BenchRun) => Promise<void> };
 
 export type ScenarioName = keyof typeof SCENARIOS;
+
+/** Those that need a bus: the others have no use for SocketCAN. */
+export const VCAN_SCENARIOS: ReadonlySet<ScenarioName> = new Set([
+  "self",
+  "link",
+  "send",
+  "together",
+  "endurance",
+  "fd",
+]);
