@@ -10,6 +10,7 @@ COPY services/edge/package.json services/edge/
 COPY services/hub/package.json services/hub/
 COPY cli/package.json cli/
 COPY test/package.json test/
+COPY bench/package.json bench/
 RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build && npm prune --omit=dev --ignore-scripts
@@ -22,6 +23,7 @@ COPY --from=build /app/sdk sdk
 COPY --from=build /app/services services
 COPY --from=build /app/cli cli
 COPY --from=build /app/test/package.json test/package.json
+COPY --from=build /app/bench/package.json bench/package.json
 COPY --from=build /app/package.json package.json
 USER node
 ENTRYPOINT ["node", "/app/cli/bin/canfleet.js"]

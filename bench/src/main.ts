@@ -47,10 +47,23 @@ async function measure(options: Options, args: readonly string[]): Promise<Repor
   return report;
 }
 
-/** One report of several files; machine and remarks are the first one's. */
+/**
+ * One report of several files: machine and remarks are the first one's; a table that was measured again replaces the
+ * one of that title.
+ */
 function joinReports(files: readonly string[]): Report {
   const reports = files.map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
-  return { ...reports[0]!, rigs: reports.flatMap(({ rigs }) => rigs) };
+  const rigs = new Map<string, RigResult>();
+  for (const result of reports.flatMap((report) => report.rigs)) {
+    const known = rigs.get(result.rig);
+    rigs.set(result.rig, known ? joinRigs(known, result) : result);
+  }
+  return { ...reports[0]!, rigs: [...rigs.values()] };
+}
+
+function joinRigs(first: RigResult, second: RigResult): RigResult {
+  const tables = new Map([...first.tables, ...second.tables].map((table) => [table.title, table]));
+  return { ...first, tables: [...tables.values()], failures: [...first.failures, ...second.failures] };
 }
 
 /** The guest's figures come back by a file of its own; what is to be written is written here. */

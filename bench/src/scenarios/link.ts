@@ -8,15 +8,15 @@ import {
   startPythonApp,
   startSeedClient,
   untilPassing,
+  WARM_UP,
   type Passage,
 } from "../link-path.ts";
 import { findCeiling } from "../link-ceiling.ts";
 import type { Measures } from "../results.ts";
-import type { FeedOptions, Rig } from "../rig.ts";
+import type { Rig } from "../rig.ts";
 
 /** Fastest first: by the slow one, which has few wake-ups, Node has compiled what runs at each. */
 const RATES = [20_000, 8000, 1000];
-const WARM_UP: FeedOptions = { rate: 1900, ms: 4000 };
 const SATURATED_MS = 1500;
 
 /** Capture → raw link → app: cost and latency at given rates, and what goes through at most. */
@@ -90,7 +90,6 @@ async function passing(path: LinkPath): Promise<LinkPath> {
 async function withPath<T>(run: BenchRun, start: Start, use: (path: LinkPath) => Promise<T>): Promise<T> {
   const path = await start(run.newRig());
   try {
-    // Node compiles what runs often, after some thousand calls.
     await path.pass(WARM_UP);
     return await use(path);
   } finally {

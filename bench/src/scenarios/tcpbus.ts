@@ -39,8 +39,7 @@ type Start = () => Promise<{ app: Child; port: number }>;
 async function measure(start: Start, frames: number): Promise<{ [table: string]: Measures }> {
   const { app, port } = await start();
   try {
-    const socket = connect(port, "127.0.0.1");
-    await once(socket, "connect");
+    const socket = await connected(port);
     await push(socket, app, frames / 4);
     await app.ask("reset");
     const before = costOf([app.pid]);
@@ -85,4 +84,18 @@ function recordBlock(): Uint8Array {
   const block = new Uint8Array(RECORDS * 21);
   encodeRecords(frames, 21, block);
   return block;
+}
+
+/** The Python bus says its port before it listens, and takes one connection only. */
+async function connected(port: number): Promise<Socket> {
+  for (let attempt = 0; ; attempt++) {
+    const socket = connect(port, "127.0.0.1");
+    try {
+      await once(socket, "connect");
+      return socket;
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await sleep(50);
+    }
+  }
 }

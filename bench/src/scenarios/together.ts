@@ -1,14 +1,14 @@
 import type { BenchRun } from "../bench-run.ts";
 import { startHub } from "../broker.ts";
 import type { Child } from "../child.ts";
-import { LinkPath, startApp, startEdge, untilPassing, type Passage } from "../link-path.ts";
+import { LinkPath, startApp, startEdge, untilPassing, WARM_UP, type Passage } from "../link-path.ts";
 import { costOf } from "../process-cost.ts";
 import type { AppReport } from "../programs/app.ts";
 import type { Measures } from "../results.ts";
 import type { Rig } from "../rig.ts";
 import { pacedMeasures } from "./link.ts";
 
-const RATES = [1000, 8000];
+const RATES = [8000, 1000];
 const BUSES = 8;
 const MINUTE_MS = 60_000;
 
@@ -33,7 +33,7 @@ async function measure(run: BenchRun, withHub: boolean): Promise<{ [table: strin
   const far = hub && (await startApp({ hub: `mqtt://127.0.0.1:${hub.port}`, mode: "batch" })).app;
   try {
     await untilPassing(path);
-    await path.pass({ rate: 4000, ms: 1500 });
+    await path.pass(WARM_UP);
     const tables: { [table: string]: Measures } = {};
     for (const rate of RATES) {
       await far?.ask("reset");
