@@ -24,6 +24,7 @@ const COMPILED = {
   "services/hub/dist": "services/hub/src",
   "cli/dist": "cli/src",
   "test/dist": "test",
+  "bench/dist": "bench/src",
 };
 
 /** Ends a test that hangs, ms. No test is decided by it: the slowest takes a few minutes on a loaded machine. */
