@@ -1,5 +1,6 @@
 import { ALL_FLAGS, type FrameBatch, type Losses } from "../can/frame-batch.ts";
 import { CanfleetError, messageOf, type ErrorCode } from "../errors.ts";
+import { wireNotes, type BatchNotes } from "./batch-notes.ts";
 import { decodeCborMap, encodeCbor, u8Column, uint } from "./cbor.ts";
 import { frameColumns, MapReader, readFrameColumns, type UnsignedColumn } from "./columns.ts";
 
@@ -11,9 +12,10 @@ export const MAX_BATCH_FRAMES = 65_536;
 /**
  * Encodes frames `from` up to `to` as one CBOR batch (docs/wire-mqtt.md 2.1).
  *
+ * @param notes what the batch says of other frames; readers get it by `readBatchHeader`
  * @throws RangeError when the batch has no frame, no sequence number, or its times go backwards
  */
-export function encodeBatch(batch: FrameBatch, from = 0, to = batch.count): Uint8Array {
+export function encodeBatch(batch: FrameBatch, from = 0, to = batch.count, notes?: BatchNotes): Uint8Array {
   if (to <= from || batch.seq < 0) throw new RangeError("a batch needs frames and a sequence number");
   const map: { [key: string]: unknown } = {
     v: 1,
@@ -27,6 +29,7 @@ export function encodeBatch(batch: FrameBatch, from = 0, to = batch.count): Uint
   if (ns.some((value) => value !== 0)) map.ns = ns.slice();
   if (batch.unknownFlags !== 0) map.unknown = batch.unknownFlags;
   if (batch.lost && from === 0) map.lost = wireLosses(batch.lost);
+  if (notes) Object.assign(map, wireNotes(notes));
   return encodeCbor(map);
 }
 
