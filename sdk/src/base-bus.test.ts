@@ -142,7 +142,7 @@ describe("Continuity", () => {
 
   it("counts what is missing and not explained", () => {
     const follow = new Continuity();
-    assert.deepEqual(follow.follow("a/b", batch(1, 100, 10)), { missing: 0, repeated: false });
+    assert.deepEqual(follow.follow("a/b", batch(1, 100, 10)), { missing: 0, repeated: false, lost: undefined });
     assert.equal(follow.follow("a/b", batch(1, 110, 5)).missing, 0);
     assert.equal(follow.follow("a/b", batch(1, 120, 5)).missing, 5);
     assert.equal(follow.follow("a/b", batch(1, 135, 5, { edge: 10, kernel: 99 })).missing, 0);
@@ -153,7 +153,19 @@ describe("Continuity", () => {
     const follow = new Continuity();
     follow.follow("a/b", batch(1, 100, 10));
     assert.ok(follow.follow("a/b", batch(1, 105, 5)).repeated);
-    assert.deepEqual(follow.follow("a/b", batch(2, 50, 1)), { missing: 0, repeated: false });
-    assert.ok(follow.follow("a/b", batch(1, 200, 1)).repeated);
+    assert.deepEqual(follow.follow("a/b", batch(2, 50, 1)), { missing: 0, repeated: false, lost: undefined });
+    assert.equal(follow.follow("a/b", batch(1, 200, 1)).missing, 90, "the end of the epoch before, late");
+    assert.equal(follow.follow("a/b", batch(2, 51, 1)).missing, 0);
+  });
+
+  it("states each missing number once, at the places that the batch names as far as the gap goes", () => {
+    const follow = new Continuity();
+    assert.deepEqual(follow.follow("a/b", batch(1, 100, 10, { spool: 7, kernel: 1 })).lost, { kernel: 1 });
+    assert.deepEqual(follow.follow("a/b", batch(1, 120, 10, { spool: 4, kernel: 2 })).lost, {
+      kernel: 2,
+      spool: 4,
+      hub: 6,
+    });
+    assert.equal(follow.follow("a/b", batch(1, 130, 10, { spool: 6 })).lost, undefined);
   });
 });

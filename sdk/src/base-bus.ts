@@ -1,4 +1,4 @@
-import type { Bus, BusEvents, BusState, PeriodicTask, RecvOptions, SendOptions, SendResult } from "./bus.ts";
+import type { Bus, BusEvents, BusState, LostRange, PeriodicTask, RecvOptions, SendOptions, SendResult } from "./bus.ts";
 import { filterBatch, type CanFilter } from "./can/filter.ts";
 import type { FrameBatch, Losses } from "./can/frame-batch.ts";
 import { Message } from "./can/message.ts";
@@ -73,8 +73,8 @@ export abstract class BaseBus implements Bus {
     return true;
   }
 
-  protected reportLoss(lost: Losses, channel: string): void {
-    this.#events.emit("loss", { channel, lost });
+  protected reportLoss(lost: Losses, channel: string, range?: LostRange): void {
+    this.#events.emit("loss", range ? { channel, lost, range } : { channel, lost });
   }
 
   protected reportError(error: Error): void {

@@ -18,6 +18,7 @@ export * from "./wire/topics.ts";
 export { Continuity } from "./continuity.ts";
 export * from "./hub-connection.ts";
 export * from "./mqtt-bus.ts";
+export { CompleteOrder, type CompleteOrderOptions, type OrderOutput } from "./order/complete-order.ts";
 export { sendError } from "./send-error.ts";
 export * from "./wire/record.ts";
 export * from "./wire/record-stream.ts";

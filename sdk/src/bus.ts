@@ -12,6 +12,15 @@ export interface LossEvent {
   channel: string;
   /** Frames lost by place; null where the number is not known. */
   lost: Losses;
+  /** Which frames, where that is known: in complete order, for losses after the frames were numbered. */
+  range?: LostRange;
+}
+
+/** Numbers `from` up to, not including, `to` of one epoch of a bus. */
+export interface LostRange {
+  epoch: number;
+  from: number;
+  to: number;
 }
 
 export interface SendOptions {

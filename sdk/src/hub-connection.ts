@@ -25,6 +25,8 @@ export interface HubConnectionOptions {
   maxReconnectMs?: number;
   /** Each message of the subscriptions. The payload is the listener's own. */
   onMessage?: (topic: string, payload: Uint8Array, retained: boolean) => void;
+  /** Everything that `publish` was given has gone to the socket, after some of it had to wait. */
+  onDrain?: () => void;
   /** After each connect, subscriptions included. */
   onConnect?: () => void;
   /** The connection was lost; not told after `close`. */
@@ -46,6 +48,7 @@ const REFUSED_CODES = new Set([1, 2, 4, 5]);
  */
 export class HubConnection {
   readonly url: string;
+  readonly clientId: string;
   readonly #client: MqttClient;
   readonly #maxBufferedBytes: number;
   readonly #maxReconnectMs: number;
@@ -67,7 +70,8 @@ export class HubConnection {
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 4 * 1024 * 1024;
     this.#maxReconnectMs = options.maxReconnectMs ?? 4_000;
     assertHubUrl(url);
-    this.#client = connect(url, clientOptions(options));
+    this.clientId = options.clientId ?? `canfleet_${Math.random().toString(16).slice(2, 14)}`;
+    this.#client = connect(url, clientOptions(options, this.clientId));
     this.#listen();
   }
 
@@ -92,6 +96,8 @@ export class HubConnection {
     // Without it a batch waits for the acknowledgement of the one before: 20 to 40 ms at 50 messages/s.
     const stream = this.#client.stream as { setNoDelay?: (on: boolean) => void };
     stream.setNoDelay?.(true);
+    const { onDrain } = this.#options;
+    if (onDrain) this.#client.stream.on("drain", onDrain);
     this.#options.onConnect?.();
   }
 
@@ -228,7 +234,7 @@ function assertHubUrl(url: string): void {
   );
 }
 
-function clientOptions(options: HubConnectionOptions): IClientOptions {
+function clientOptions(options: HubConnectionOptions, clientId: string): IClientOptions {
   return {
     protocolVersion: 4,
     clean: true,
@@ -239,7 +245,7 @@ function clientOptions(options: HubConnectionOptions): IClientOptions {
     // Both default to queueing without limit, to be sent out of order after an outage.
     queueQoSZero: false,
     reconnectOnConnackError: true,
-    clientId: options.clientId ?? `canfleet_${Math.random().toString(16).slice(2, 14)}`,
+    clientId,
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.will ? { will: willOption(options.will()) } : {}),

@@ -2,10 +2,12 @@ import { BaseBus, type BaseBusOptions } from "./base-bus.ts";
 import type { SendOptions, SendResult } from "./bus.ts";
 import { FrameBatch, type FrameParts } from "./can/frame-batch.ts";
 import type { Message } from "./can/message.ts";
-import { Continuity } from "./continuity.ts";
+import { Continuity, unnumbered } from "./continuity.ts";
 import { CanfleetError } from "./errors.ts";
 import { HubConnection, type HubConnectionOptions } from "./hub-connection.ts";
+import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
+import { decodeBackfillResponse, encodeBackfillRequest } from "./wire/backfill-request.ts";
 import { decodeBatch } from "./wire/batch.ts";
 import {
   decodeSendReport,
@@ -16,13 +18,18 @@ import {
 } from "./wire/send-request.ts";
 import { assertBase, assertBusName, assertEdgeName, busTopic, DEFAULT_BASE, parseTopic } from "./wire/topics.ts";
 
-export interface MqttBusOptions extends BaseBusOptions {
+export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions {
   /** Edge name; "+" hears all edges. */
   edge: string;
   /** Bus name; "+" hears all buses. */
   bus: string;
   /** First part of all topics. Default "canfleet". */
   base?: string;
+  /**
+   * "live": frames as they come; what an outage kept back is a gap, stated as lost. "complete": every frame of each epoch
+   * once and in order, late ones included; what nobody has any more is stated as lost. Default "live".
+   */
+  order?: "live" | "complete";
   username?: string;
   password?: string;
   /** How long `connect` waits for the hub, ms. Default 5,000. */
@@ -32,6 +39,8 @@ export interface MqttBusOptions extends BaseBusOptions {
 /** How much longer than the time to live a sender waits for the edge's answer, ms: the way there and back. */
 const ANSWER_GRACE_MS = 2_000;
 const DEFAULT_TTL_MS = 500;
+/** How often gaps are looked at, ms. */
+const ORDER_TICK_MS = 100;
 
 interface Pending {
   rows: { resolve(result: SendResult): void; reject(error: Error): void }[];
@@ -52,6 +61,9 @@ export class MqttBus extends BaseBus {
   readonly #edge: string;
   readonly #bus: string;
   readonly #continuity = new Continuity();
+  readonly #order: CompleteOrder | undefined;
+  #orderTimer: ReturnType<typeof setInterval> | undefined;
+  #requests = 0;
   readonly #pending = new Map<string, Pending>();
   #collected: Collected | undefined;
 
@@ -63,6 +75,7 @@ export class MqttBus extends BaseBus {
     assertBase(this.#base);
     if (options.edge !== "+") assertEdgeName(options.edge);
     if (options.bus !== "+") assertBusName(options.bus);
+    if (options.order === "complete") this.#order = this.#completeOrder(options);
     this.#hub = new HubConnection(url, this.#hubOptions(options));
   }
 
@@ -86,6 +99,7 @@ export class MqttBus extends BaseBus {
     const bus = new MqttBus(url, options);
     try {
       await bus.#hub.ready(options.connectTimeoutMs);
+      if (bus.#order) await bus.#hub.subscribe([bus.#topic("backfill"), bus.#topic("response")], 0);
       await bus.#hub.subscribe([bus.#topic("frames")], 0);
       await bus.#hub.subscribe([bus.#topic("sent")], 1);
     } catch (error) {
@@ -95,27 +109,73 @@ export class MqttBus extends BaseBus {
     return bus;
   }
 
-  #topic(leaf: "frames" | "sent" | "send"): string {
+  #completeOrder(options: CompleteOrderOptions): CompleteOrder {
+    const order = new CompleteOrder(
+      {
+        deliver: (channel, payload, skip) => this.#deliverInOrder(channel, payload, skip),
+        lost: (channel, { epoch, from, to, place }) =>
+          this.reportLoss({ [place]: to - from }, channel, { epoch, from, to }),
+        ask: (channel, epoch, from, to) => this.#ask(channel, epoch, from, to),
+      },
+      options,
+    );
+    this.#orderTimer = setInterval(() => order.tick(performance.now()), ORDER_TICK_MS);
+    return order;
+  }
+
+  #topic(leaf: "frames" | "backfill" | "response" | "sent" | "send"): string {
     return busTopic(this.#base, this.#edge, this.#bus, leaf);
   }
 
   #onMessage(topic: string, payload: Uint8Array): void {
     const parsed = parseTopic(this.#base, topic);
     if (parsed?.bus === undefined) return;
+    const channel = `${parsed.edge}/${parsed.bus}`;
     try {
-      if (parsed.leaf === "frames") this.#onFrames(`${parsed.edge}/${parsed.bus}`, payload);
+      if (parsed.leaf === "frames" || parsed.leaf === "backfill") this.#onFrames(channel, payload, parsed.leaf);
+      else if (parsed.leaf === "response") this.#onResponse(channel, payload);
       else if (parsed.leaf === "sent" && this.#pending.size > 0) this.#onReport(decodeSendReport(payload));
     } catch (error) {
       this.reportError(error as Error);
     }
   }
 
-  #onFrames(channel: string, payload: Uint8Array): void {
+  #onFrames(channel: string, payload: Uint8Array, leaf: "frames" | "backfill"): void {
+    if (this.#order) {
+      this.#order.accept(channel, payload, leaf === "frames", performance.now());
+      return;
+    }
     const batch = decodeBatch(payload);
-    const { missing, repeated } = this.#continuity.follow(channel, batch);
+    const { repeated, lost } = this.#continuity.follow(channel, batch);
     if (repeated) return;
-    if (missing > 0) this.reportLoss({ hub: missing }, channel);
+    batch.lost = lost;
     this.deliver(batch, channel);
+  }
+
+  #deliverInOrder(channel: string, payload: Uint8Array, skip: number): void {
+    try {
+      const decoded = decodeBatch(payload);
+      const batch = skip > 0 ? decoded.clone(skip) : decoded;
+      // Numbered losses are told by the numbers themselves, each once.
+      const lost = unnumbered(batch.lost);
+      batch.lost = Object.keys(lost).length > 0 ? lost : undefined;
+      this.deliver(batch, channel);
+    } catch (error) {
+      this.reportError(error as Error);
+    }
+  }
+
+  #onResponse(channel: string, payload: Uint8Array): void {
+    // Whoever asked: what is gone is gone for all.
+    for (const range of decodeBackfillResponse(payload)?.gone ?? []) {
+      this.#order?.gone(channel, range, performance.now());
+    }
+  }
+
+  #ask(channel: string, epoch: number, from: number, to: number): void {
+    const [edge, bus] = channel.split("/") as [string, string];
+    const id = `${this.#hub.clientId}-${this.#requests++}`;
+    this.#hub.publish(busTopic(this.#base, edge, bus, "request"), encodeBackfillRequest({ id, epoch, from, to }));
   }
 
   /**
@@ -204,6 +264,7 @@ export class MqttBus extends BaseBus {
   }
 
   protected async close(): Promise<void> {
+    clearInterval(this.#orderTimer);
     this.#flush();
     for (const key of [...this.#pending.keys()]) {
       clearTimeout(this.#pending.get(key)?.timer);
