@@ -40,7 +40,7 @@ export class Continuity {
 
   #epochsOf(channel: string, epoch: number): Map<number, number> | undefined {
     let epochs = this.#next.get(channel);
-    if (!epochs && this.#next.size < MAX_BUSES) this.#next.set(channel, (epochs = new Map()));
+    if (!epochs && this.#next.size < MAX_BUSES) this.#next.set(channel, (epochs = new Map<number, number>()));
     const [oldest] = epochs?.keys() ?? [];
     if (epochs && epochs.size >= MAX_EPOCHS && !epochs.has(epoch)) epochs.delete(oldest!);
     return epochs;

@@ -15,7 +15,8 @@ export type Ack = ReadonlyMap<string, readonly Taken[]>;
 
 /** Ranges of one epoch in one acknowledgement at most. */
 export const MAX_ACK_RANGES = 256;
-const MAX_ACK_BUSES = 64;
+/** Buses in one acknowledgement at most. */
+export const MAX_ACK_BUSES = 64;
 
 /** Encodes an acknowledgement. */
 export function encodeAck(ack: Ack): Uint8Array {

@@ -170,7 +170,7 @@ describe("the hub", { timeout: 60_000 }, () => {
     const { clients } = JSON.parse((await get(hub, "/api/clients")).body) as { clients: { id: string }[] };
     assert.ok(clients.some(({ id }) => id === "the-edge"));
     const metrics = (await get(hub, "/metrics")).body;
-    assert.match(metrics, /^canfleet_hub_connections 2$/m);
+    assert.match(metrics, /^canfleet_hub_connections 3$/m);
     assert.match(metrics, /^canfleet_hub_received_messages_total 2$/m);
     assert.match(metrics, /^canfleet_bus_frames_total\{edge="pi-7",bus="can0",direction="received"\} 9$/m);
     assert.deepEqual((await get(hub, "/healthz")).status, 200);

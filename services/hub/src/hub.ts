@@ -11,6 +11,7 @@ import { listenHttp, listenTcp, type ConnectionHandler, type Listener } from "./
 import type { HubLog } from "./log.ts";
 import { hubRoutes } from "./routes.ts";
 import { loadStaticFiles } from "./static-files.ts";
+import { Taker } from "./taker.ts";
 
 export interface HubConfig {
   /** Where MQTT over TCP listens. Default 127.0.0.1:1883; port 0 takes a free one. Not with `brokerUrl`. */
@@ -123,9 +124,15 @@ async function startParts(
 
   const fleet = new Fleet(base);
   const fleetClient = new FleetClient(mqttUrl, base, fleet, log);
-  closers.push(() => fleetClient.close());
-  if (broker) await fleetClient.start();
-  else fleetClient.startWhenReachable();
+  const taker = new Taker(mqttUrl, base, log);
+  closers.push(
+    () => fleetClient.close(),
+    () => taker.close(),
+  );
+  for (const client of [fleetClient, taker]) {
+    if (broker) await client.start();
+    else client.startWhenReachable();
+  }
 
   if (config.http === false) return make(mqttUrl, undefined);
   const files = await loadStaticFiles(PAGE_FOLDER);
