@@ -29,6 +29,8 @@ interface Channel {
 const DEFAULTS: Required<CompleteOrderOptions> = { holdBytes: 64 * 1024 * 1024, askAfterMs: 300, giveUpMs: 5_000 };
 /** A gap that was asked for is asked for again after this, ms. */
 const ASK_AGAIN_MS = 1_000;
+/** Gaps of one epoch that are asked for at a time. */
+const MAX_ASKS = 8;
 /** Buses that are followed, and epochs of one bus: strangers' messages cannot fill the memory. */
 const MAX_CHANNELS = 10_000;
 const MAX_EPOCHS = 256;
@@ -69,7 +71,7 @@ export class CompleteOrder {
     const order = this.#orderOf(channel, header, isLive, nowMs);
     if (!order) return;
     const { seq, count, held } = header;
-    if (held !== undefined && isLive && held <= order.next) order.movedAtMs = nowMs;
+    if (held !== undefined && isLive) order.promised(held, nowMs);
     this.#change(channel, order, () => order.accept({ seq, end: seq + count, payload }, nowMs));
     for (const range of header.gone ?? []) this.gone(channel, range, nowMs);
     this.#stayWithinBounds();
@@ -92,16 +94,11 @@ export class CompleteOrder {
   tick(nowMs: number): void {
     const { askAfterMs, giveUpMs } = this.#options;
     for (const [order, channel] of this.#waiting) {
-      const { gap } = order;
-      if (!gap) continue;
-      if (nowMs - order.movedAtMs >= giveUpMs) {
-        this.#change(channel, order, () => order.giveUp(PLACE_UNKNOWN, nowMs));
-      } else if (
-        nowMs - (order.askedAtMs ?? order.movedAtMs) >=
-        (order.askedAtMs !== undefined ? ASK_AGAIN_MS : askAfterMs)
-      ) {
-        order.askedAtMs = nowMs;
-        this.#output.ask(channel, order.epoch, gap[0], gap[1]);
+      while (order.gap && nowMs - order.waitingSinceMs >= giveUpMs) {
+        this.#change(channel, order, () => order.giveUp(PLACE_UNKNOWN));
+      }
+      for (const [from, to] of order.takeAsks(nowMs, askAfterMs, ASK_AGAIN_MS, MAX_ASKS)) {
+        this.#output.ask(channel, order.epoch, from, to);
       }
     }
   }
@@ -122,7 +119,7 @@ export class CompleteOrder {
   #begin(channel: string, known: Channel, epoch: number, next: number, nowMs: number): EpochOrder {
     for (const [oldest, order] of known.epochs) {
       if (known.epochs.size < MAX_EPOCHS) break;
-      while (order.gap) this.#change(channel, order, () => order.giveUp(PLACE_UNKNOWN, nowMs));
+      while (order.gap) this.#change(channel, order, () => order.giveUp(PLACE_UNKNOWN));
       known.epochs.delete(oldest);
     }
     const sink: EpochSink = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Continuity, decodeBatch, FrameBatch, type Losses } from "@canfleet/sdk";
+import { decodeBatch, FrameBatch, type Losses } from "@canfleet/sdk";
 import { Batcher } from "./batcher.ts";
 
 const LIMITS = { maxFrames: 4, maxBytes: 1024, maxAgeMs: 1000 };
@@ -15,15 +15,23 @@ function numbered(seq: number, timesUs: number[], lost?: Losses): FrameBatch {
   return batch;
 }
 
-/** A batcher with a publisher that can be told to take nothing. */
+/** A batcher, what it closed, and what the next batch is to state. */
 function rig(limits = LIMITS) {
   const taken: FrameBatch[] = [];
-  const hub = { open: true };
-  const batcher = new Batcher(limits, (payload) => {
-    if (hub.open) taken.push(decodeBatch(payload));
-    return hub.open;
+  const next: { lost: Losses } = { lost: {} };
+  const batcher = new Batcher(limits, {
+    state: () => {
+      const { lost } = next;
+      next.lost = {};
+      return { notes: {}, lost };
+    },
+    add: (payload, seq, count) => {
+      const batch = decodeBatch(payload);
+      assert.deepEqual([batch.seq, batch.count], [seq, count]);
+      taken.push(batch);
+    },
   });
-  return { batcher, taken, hub };
+  return { batcher, taken, next };
 }
 
 describe("Batcher", () => {
@@ -91,22 +99,16 @@ describe("Batcher", () => {
     assert.equal(taken.length, 1);
   });
 
-  it("states what the hub did not take, so that every number is delivered or stated", () => {
-    const { batcher, taken, hub } = rig();
-    const continuity = new Continuity();
+  it("states what its taker has lost, beside what the kernel lost", () => {
+    const { batcher, taken, next } = rig();
     batcher.add(numbered(0, [1, 2, 3, 4]));
-    hub.open = false;
-    batcher.add(numbered(4, [5, 6, 7, 8]));
-    batcher.add(numbered(8, [9, 10, 11, 12]));
-    hub.open = true;
-    batcher.add(numbered(12, [13, 14, 15, 16]));
+    next.lost = { edge: 8 };
+    batcher.add(numbered(12, [13, 14, 15, 16], { kernel: 2 }));
+    batcher.add(numbered(16, [17, 18, 19, 20]));
     assert.deepEqual(
-      taken.map(({ seq }) => seq),
-      [0, 12],
+      taken.map(({ lost }) => lost),
+      [undefined, { kernel: 2, edge: 8 }, undefined],
     );
-    assert.deepEqual(taken[1]!.lost, { edge: 8 });
-    assert.equal(batcher.dropped, 8);
-    for (const batch of taken) assert.equal(continuity.follow("pi/can0", batch).missing, 0);
   });
 
   it("begins a new batch where the kernel lost frames, and says so there", () => {
@@ -121,13 +123,10 @@ describe("Batcher", () => {
   });
 
   it("keeps an unknown loss unknown", () => {
-    const { batcher, taken, hub } = rig();
-    hub.open = false;
+    const { batcher, taken, next } = rig();
+    next.lost = { kernel: 3 };
     batcher.add(numbered(0, [1], { kernel: null }));
     batcher.flush();
-    hub.open = true;
-    batcher.add(numbered(1, [2], { kernel: 3 }));
-    batcher.flush();
-    assert.deepEqual(taken[0]!.lost, { kernel: null, edge: 1 });
+    assert.deepEqual(taken[0]!.lost, { kernel: null });
   });
 });

@@ -1,24 +1,25 @@
-import { addLosses, encodeBatch, FrameBatch, MAX_DT_US, type Losses } from "@canfleet/sdk";
+import { addLosses, encodeBatch, FrameBatch, MAX_DT_US, type BatchNotes, type Losses } from "@canfleet/sdk";
 import type { BatchLimits } from "./config.ts";
 
-/**
- * Gathers frames into CBOR batches and hands each to a publisher (docs/wire-mqtt.md 2.1).
- *
- * A batch that the publisher does not take is dropped; its frames are stated as lost in the next one that goes out.
- */
+/** Where closed batches go. */
+export interface BatchTaker {
+  /** What the batch that is being closed says of other frames; asked once for each. */
+  state(): { notes: BatchNotes; lost: Losses };
+  /** Takes a closed batch. The payload never changes. */
+  add(payload: Uint8Array, seq: number, count: number): void;
+}
+
+/** Gathers frames into CBOR batches and hands each to a taker (docs/wire-mqtt.md 2.1). */
 export class Batcher {
-  /** Frames that were not taken. */
-  dropped = 0;
   readonly #limits: BatchLimits;
-  readonly #publish: (payload: Uint8Array) => boolean;
+  readonly #taker: BatchTaker;
   readonly #pending: FrameBatch;
   #lost: Losses = {};
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param publish takes a payload at once, or says false */
-  constructor(limits: BatchLimits, publish: (payload: Uint8Array) => boolean) {
+  constructor(limits: BatchLimits, taker: BatchTaker) {
     this.#limits = limits;
-    this.#publish = publish;
+    this.#taker = taker;
     // One frame must always fit, whatever the byte limit.
     this.#pending = new FrameBatch(limits.maxFrames, Math.max(64, limits.maxBytes));
   }
@@ -74,13 +75,11 @@ export class Batcher {
     this.#timer = undefined;
     const pending = this.#pending;
     if (pending.count === 0) return;
+    const { notes, lost } = this.#taker.state();
+    addLosses(this.#lost, lost);
     if (Object.keys(this.#lost).length > 0) pending.lost = this.#lost;
-    if (this.#publish(encodeBatch(pending))) {
-      this.#lost = {};
-    } else {
-      this.dropped += pending.count;
-      addLosses(this.#lost, { edge: pending.count });
-    }
+    this.#lost = {};
+    this.#taker.add(encodeBatch(pending, 0, pending.count, notes), pending.seq, pending.count);
     pending.clear();
   }
 }

@@ -63,6 +63,13 @@ export interface BatchLimits {
   maxAgeMs: number;
 }
 
+export interface LedgerLimits {
+  /** Newest batches of each bus in memory, bytes, 64 KiB–1 GiB. Default 8 MiB. */
+  historyBytes: number;
+  /** How fast an outage is made good at most, bytes/s, 10 kB–1 GB. Default 16 MiB/s. */
+  backfillBytesPerSecond: number;
+}
+
 export interface EdgeConfig {
   /** First level of the edge's topics. Default: the machine's name, made to fit. */
   name?: string;
@@ -73,6 +80,7 @@ export interface EdgeConfig {
   buses: BusConfig[];
   bridges?: BridgeConfig[];
   batch?: Partial<BatchLimits>;
+  ledger?: Partial<LedgerLimits>;
 }
 
 export interface CheckedBus {
@@ -94,6 +102,7 @@ export interface CheckedConfig {
   buses: CheckedBus[];
   bridges: BridgeConfig[];
   batch: BatchLimits;
+  ledger: LedgerLimits;
 }
 
 /** One mistake: where it is (`buses[0].filters`) and what was wanted there. */
@@ -122,6 +131,7 @@ export function defaultBusName(channel: string): string {
 }
 
 const DEFAULT_BATCH: BatchLimits = { maxFrames: 256, maxBytes: 16_384, maxAgeMs: 10 };
+const DEFAULT_LEDGER: LedgerLimits = { historyBytes: 8 * 1024 * 1024, backfillBytesPerSecond: 16 * 1024 * 1024 };
 const DEFAULT_LATEST_HZ = 100;
 
 /** Checks a configuration and fills in the defaults; all mistakes are found, not only the first. */
@@ -136,6 +146,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   const buses = config.buses.map((bus, i) => check.bus(bus, `buses[${i}]`));
   check.sameNames(buses);
   check.batch({ ...DEFAULT_BATCH, ...config.batch });
+  check.ledger({ ...DEFAULT_LEDGER, ...config.ledger });
   (config.bridges ?? []).forEach((bridge, i) =>
     check.run(`bridges[${i}].filters`, () => parseFilters(bridge.filters ?? "")),
   );
@@ -146,6 +157,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     buses,
     bridges: config.bridges ?? [],
     batch: { ...DEFAULT_BATCH, ...config.batch },
+    ledger: { ...DEFAULT_LEDGER, ...config.ledger },
   };
   return { checked, mistakes: check.mistakes };
 }
@@ -205,6 +217,11 @@ class Checker {
       const first = buses.findIndex((other) => other.name === bus.name);
       if (first < i) this.add(`buses[${i}].name`, `the name ${bus.name} is taken by buses[${first}]`);
     });
+  }
+
+  ledger(limits: LedgerLimits): void {
+    this.range("ledger.historyBytes", limits.historyBytes, 65_536, 2 ** 30);
+    this.range("ledger.backfillBytesPerSecond", limits.backfillBytesPerSecond, 10_000, 1e9);
   }
 
   batch(limits: BatchLimits): void {

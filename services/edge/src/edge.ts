@@ -5,6 +5,9 @@ import { startBridge, type RunningBridge } from "./bridge-runner.ts";
 import type { CanInterface } from "./can-interface.ts";
 import { checkEdgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
 import { hostId } from "./host.ts";
+import { Backfill } from "./ledger/backfill.ts";
+import { BusLedger } from "./ledger/bus-ledger.ts";
+import { HubLink } from "./ledger/hub-link.ts";
 import { openCanInterface } from "./open-interface.ts";
 import { RawLink } from "./raw-link.ts";
 import { BusRelay } from "./relay.ts";
@@ -25,6 +28,7 @@ export interface EdgeEvents {
 interface Bus {
   relay: BusRelay;
   batcher: Batcher | undefined;
+  ledger: BusLedger | undefined;
   links: RawLink[];
   ended: boolean;
   /** Frames received at the status before. */
@@ -38,6 +42,8 @@ export class Edge {
   readonly #config: CheckedConfig;
   readonly #events: Required<EdgeEvents>;
   readonly #uplink: Uplink | undefined;
+  readonly #hubLink = new HubLink();
+  readonly #backfill: Backfill | undefined;
   readonly #buses: Bus[] = [];
   readonly #bridges: RunningBridge[] = [];
   #statusTimer: NodeJS.Timeout | undefined;
@@ -47,16 +53,23 @@ export class Edge {
     this.name = config.name;
     this.#config = config;
     this.#events = { log: () => undefined, onEnd: () => undefined, openInterface: openCanInterface, ...events };
-    this.#uplink =
-      config.hub === undefined
-        ? undefined
-        : new Uplink({
-            url: config.hub,
-            base: config.base,
-            edge: config.name,
-            log: this.#events.log,
-            onConnect: () => this.#publishAll(),
-          });
+    if (config.hub === undefined) return;
+    const uplink = new Uplink({
+      url: config.hub,
+      base: config.base,
+      edge: config.name,
+      log: this.#events.log,
+      onConnect: () => {
+        this.#publishAll();
+        this.#backfill?.connected();
+      },
+      onDisconnect: () => this.#backfill?.disconnected(),
+      onDrain: () => this.#backfill?.pump(),
+      onAck: (payload) => this.#backfill?.acknowledged(payload),
+      onRequest: (bus, payload) => this.#backfill?.requested(bus, payload),
+    });
+    this.#uplink = uplink;
+    this.#backfill = new Backfill(this.#hubLink, uplink, config.ledger.backfillBytesPerSecond);
   }
 
   /**
@@ -94,6 +107,7 @@ export class Edge {
         onEnd: () => this.#onEnd(bus),
       }),
       batcher: undefined,
+      ledger: undefined,
       links: [],
       ended: false,
       receivedBefore: 0,
@@ -104,8 +118,16 @@ export class Edge {
     await this.#startLinks(bus, config);
     const uplink = this.#uplink;
     if (!uplink) return;
-    bus.batcher = new Batcher(this.#config.batch, (payload) => uplink.publishFrames(config.name, payload));
-    const { batcher } = bus;
+    const ledger = new BusLedger({
+      epoch: bus.relay.epoch,
+      historyBytes: this.#config.ledger.historyBytes,
+      link: this.#hubLink,
+      sendLive: (payload) => uplink.publishFrames(config.name, payload),
+    });
+    const batcher = new Batcher(this.#config.batch, ledger);
+    bus.ledger = ledger;
+    bus.batcher = batcher;
+    this.#backfill?.addBus(config.name, ledger);
     bus.relay.addOutlet({ publish: (batch) => batcher.add(batch) });
     uplink.addBus(config.name, bus.relay.transmitter);
   }
@@ -197,7 +219,7 @@ export class Edge {
 
   #losses(bus: Bus): Losses {
     const link = bus.links.reduce((sum, rawLink) => sum + rawLink.counters.dropped, 0);
-    return { kernel: 0, ...bus.relay.lost, edge: bus.batcher?.dropped ?? 0, link };
+    return { kernel: 0, ...bus.relay.lost, edge: 0, ...bus.ledger?.lost, link };
   }
 
   /** What each bus did so far, by its name in topics. */
@@ -225,6 +247,7 @@ export class Edge {
       this.#publishStatus(bus);
     }
     await Promise.all(this.#buses.flatMap(({ links }) => links.map((link) => link.close())));
+    this.#backfill?.close();
     await this.#uplink?.close();
   }
 }

@@ -45,8 +45,8 @@ export class BusRelay {
   /** Frames lost before the driver, by place, since the epoch began; null: not known. */
   readonly lost: Losses = {};
   link: { state: LinkState; reason: string } = { state: "gone", reason: "not opened yet" };
-  /** µs since 1970 at which this capture started. */
-  readonly epoch = Date.now() * 1000;
+  /** µs since 1970 at which this capture started; the last digits by chance, for machines that start at the same hour. */
+  readonly epoch = Date.now() * 1000 + Math.floor(Math.random() * 1000);
   /** Number of the next frame. */
   seq = 0;
   readonly #can: CanInterface;

@@ -29,6 +29,13 @@ export interface UplinkOptions {
   log: (text: string) => void;
   /** After each connect: the time to publish everything that is retained. */
   onConnect: () => void;
+  onDisconnect: () => void;
+  /** Everything that was published has gone to the socket, after some of it had to wait. */
+  onDrain: () => void;
+  /** The hub acknowledges. */
+  onAck: (payload: Uint8Array) => void;
+  /** Somebody asks something of a bus. */
+  onRequest: (bus: string, payload: Uint8Array) => void;
 }
 
 /** The edge's connection to the hub: the only part of the edge that knows topics. */
@@ -50,7 +57,11 @@ export class Uplink {
       will: () => this.#newSession(),
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onConnect: () => this.#onConnect(),
-      onDisconnect: (reason) => options.log(`hub ${options.url} lost (${reason}), reconnecting`),
+      onDisconnect: (reason) => {
+        options.log(`hub ${options.url} lost (${reason}), reconnecting`);
+        options.onDisconnect();
+      },
+      onDrain: options.onDrain,
     });
   }
 
@@ -63,7 +74,7 @@ export class Uplink {
     return { topic: this.#edgeTopic("state"), payload: this.#state("offline"), retain: true };
   }
 
-  #edgeTopic(leaf: "state" | "info"): string {
+  #edgeTopic(leaf: "state" | "info" | "ack"): string {
     return edgeTopic(this.#options.base, this.#options.edge, leaf);
   }
 
@@ -106,8 +117,11 @@ export class Uplink {
   /** Without send topics the edge still relays: refused or failed subscriptions are told, not fatal. */
   #subscribe(buses: Iterable<string>): void {
     const { base, edge, log } = this.#options;
-    const topics = [...buses].map((bus) => busTopic(base, edge, bus, "send"));
+    const names = [...buses];
+    const topics = names.map((bus) => busTopic(base, edge, bus, "send"));
     this.#hub.subscribe([...topics, this.#edgeTopic("state")], 1).catch((error: unknown) => log(messageOf(error)));
+    const requests = names.map((bus) => busTopic(base, edge, bus, "request"));
+    this.#hub.subscribe([...requests, this.#edgeTopic("ack")], 0).catch((error: unknown) => log(messageOf(error)));
   }
 
   publishInfo(info: object): void {
@@ -119,20 +133,37 @@ export class Uplink {
     this.#hub.publish(topic, JSON.stringify(status), { qos: 1, retain: true });
   }
 
-  /** @returns false when the batch was not taken: no hub, or too much waits already */
+  /** Sends a live batch. @returns false when it was not taken: no hub, or too much waits already */
   publishFrames(bus: string, batch: Uint8Array): boolean {
     return this.#publish(bus, "frames", batch, 0);
   }
 
-  #publish(bus: string, leaf: "frames" | "sent", payload: Uint8Array, qos: QoS): boolean {
+  /** @returns false when the batch was not taken */
+  publishBackfill(bus: string, batch: Uint8Array): boolean {
+    return this.#publish(bus, "backfill", batch, 0);
+  }
+
+  publishResponse(bus: string, text: string): void {
+    this.#hub.publish(busTopic(this.#options.base, this.#options.edge, bus, "response"), text, { qos: 0 });
+  }
+
+  /** Bytes that wait for the socket. */
+  get bufferedBytes(): number {
+    return this.#hub.bufferedBytes;
+  }
+
+  #publish(bus: string, leaf: "frames" | "backfill" | "sent", payload: Uint8Array, qos: QoS): boolean {
     return this.#hub.publish(busTopic(this.#options.base, this.#options.edge, bus, leaf), payload, { qos });
   }
 
   #onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
     const { base, edge, log } = this.#options;
     const parsed = parseTopic(base, topic);
-    if (parsed?.leaf === "state" && parsed.edge === edge) this.#onState(payload);
-    if (parsed?.leaf !== "send" || parsed.edge !== edge) return;
+    if (parsed?.edge !== edge) return;
+    if (parsed.leaf === "state") this.#onState(payload);
+    if (parsed.leaf === "ack") this.#options.onAck(payload);
+    if (parsed.leaf === "request" && !retained) this.#options.onRequest(parsed.bus, payload);
+    if (parsed.leaf !== "send") return;
     const transmitter = this.#transmitters.get(parsed.bus);
     if (!transmitter) return;
     if (retained) {
