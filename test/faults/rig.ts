@@ -1,0 +1,199 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TestContext } from "node:test";
+import assert from "node:assert/strict";
+import type { EdgeConfig } from "@canfleet/edge";
+import { MqttBus, type MqttBusOptions } from "@canfleet/sdk";
+import { Ledger } from "./ledger.ts";
+import type { EdgeProcessOptions } from "./edge-process.ts";
+import type { LoadRate } from "./load-interface.ts";
+
+/** 500 batches/s of 2 kB. */
+export const FULL_LOAD: LoadRate = { batchesPerSecond: 500, framesPerBatch: 32 };
+/** How much longer and harder than in CI: `SOAK=1`. */
+export const SOAK = process.env.SOAK === "1" ? 10 : 1;
+const LIMIT_MS = 90_000;
+
+interface RunningEdge {
+  name: string;
+  process: ChildProcess;
+  countFile: string;
+  options: EdgeProcessOptions;
+  /** Count files of this edge's earlier lives. */
+  earlier: string[];
+}
+
+export interface Report {
+  produced: number;
+  delivered: number;
+  lost: number;
+  unexplained: number;
+  twice: number;
+  disordered: number;
+}
+
+/** A hub, edges and a subscriber, as processes that can be killed and stopped; ended with the test. */
+export class Rig {
+  readonly folder = mkdtempSync(join(tmpdir(), "canfleet-faults-"));
+  readonly ledger = new Ledger();
+  readonly edges: RunningEdge[] = [];
+  hub: ChildProcess | undefined;
+  bus: MqttBus | undefined;
+  port = 0;
+  #lives = 0;
+
+  static async start(t: TestContext, options: Partial<MqttBusOptions> = {}): Promise<Rig> {
+    const rig = new Rig();
+    t.after(() => rig.#end());
+    rig.port = await freePort();
+    await rig.startHub();
+    rig.bus = await MqttBus.connect(rig.url, { edge: "+", bus: "+", order: "complete", ...options });
+    rig.bus.on("batch", (batch, { channel }) => rig.ledger.delivered(batch, channel));
+    rig.bus.on("loss", (loss) => rig.ledger.lost(loss));
+    rig.bus.on("error", (error) => console.error(error));
+    return rig;
+  }
+
+  get url(): string {
+    return `mqtt://127.0.0.1:${this.port}`;
+  }
+
+  async startHub(): Promise<void> {
+    this.hub = await spawn("hub-process.js", [String(this.port)]);
+  }
+
+  /** SIGKILL, and its end. */
+  async killHub(): Promise<void> {
+    await kill(this.hub!);
+  }
+
+  async startEdge(name: string, rate: LoadRate = FULL_LOAD, config: Partial<EdgeConfig> = {}): Promise<RunningEdge> {
+    const options: EdgeProcessOptions = {
+      rate,
+      countFile: "",
+      config: {
+        name,
+        hub: this.url,
+        buses: [{ channel: "load0" }],
+        batch: { maxFrames: rate.framesPerBatch },
+        ...config,
+      },
+    };
+    const edge: RunningEdge = { name, countFile: "", options, earlier: [], process: undefined as never };
+    this.edges.push(edge);
+    await this.#run(edge);
+    return edge;
+  }
+
+  async #run(edge: RunningEdge): Promise<void> {
+    if (edge.countFile !== "") edge.earlier.push(edge.countFile);
+    edge.countFile = join(this.folder, `${edge.name}-${this.#lives++}`);
+    edge.process = await spawn("edge-process.js", [JSON.stringify({ ...edge.options, countFile: edge.countFile })]);
+  }
+
+  /** SIGKILL, and a new life. */
+  async restartEdge(edge: RunningEdge, downMs = 0): Promise<void> {
+    await kill(edge.process);
+    await sleep(downMs);
+    await this.#run(edge);
+  }
+
+  /** Memory of an edge, bytes. */
+  async edgeMemory(edge: RunningEdge): Promise<number> {
+    const answer = once(edge.process, "message");
+    edge.process.send("report");
+    const [{ rss }] = (await answer) as [{ rss: number }];
+    return rss;
+  }
+
+  /** What an edge made in each of its lives so far, the last one last. */
+  produced(edge: RunningEdge): number[] {
+    return [...edge.earlier, edge.countFile].map((file) => {
+      const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+      return bytes.length >= 8 ? Number(bytes.readBigUInt64LE()) : 0;
+    });
+  }
+
+  /** Slows the load down and waits until everything that was made is accounted for; earlier lives up to `slack` frames. */
+  async settle(id: string, slack = 0): Promise<Report> {
+    for (const edge of this.edges) edge.process.kill("SIGUSR2");
+    await sleep(100);
+    const targets = this.edges.map((edge) => this.produced(edge));
+    const endMs = performance.now() + LIMIT_MS;
+    for (;;) {
+      const report = this.#report(targets, slack);
+      if (report.unexplained === 0 || performance.now() > endMs) return this.#print(id, report);
+      await sleep(50);
+    }
+  }
+
+  #report(targets: number[][], slack: number): Report {
+    const report: Report = { produced: 0, delivered: 0, lost: 0, unexplained: 0, twice: 0, disordered: 0 };
+    this.edges.forEach((edge, i) => {
+      const channel = `${edge.name}/load0`;
+      const lives = targets[i]!;
+      const epochs = this.ledger.epochs(channel);
+      lives.forEach((produced, life) => {
+        const { delivered, lost, unexplained } = this.ledger.account(channel, epochs[life] ?? -life, produced);
+        const allowed = life < lives.length - 1 ? slack : 0;
+        report.produced += produced;
+        report.delivered += delivered;
+        report.lost += lost;
+        report.unexplained += unexplained <= allowed ? 0 : unexplained;
+      });
+    });
+    report.twice = this.ledger.twice;
+    report.disordered = this.ledger.disordered;
+    return report;
+  }
+
+  #print(id: string, report: Report): Report {
+    const { produced, delivered, lost, unexplained, twice, disordered } = report;
+    console.log(
+      `${id} produced ${produced} delivered ${delivered} lost-counted ${lost} ` +
+        `unexplained ${unexplained} twice ${twice} disordered ${disordered}`,
+    );
+    assert.deepEqual({ unexplained, twice, disordered, wrong: this.ledger.wrong }, LEDGER_OK);
+    return report;
+  }
+
+  async #end(): Promise<void> {
+    await this.bus?.shutdown();
+    await Promise.all([...this.edges.map(({ process }) => kill(process)), this.hub && kill(this.hub)]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+const LEDGER_OK = { unexplained: 0, twice: 0, disordered: 0, wrong: 0 };
+
+async function spawn(script: string, args: string[]): Promise<ChildProcess> {
+  const verbose = process.env.FAULTS_VERBOSE === "1";
+  const child = fork(new URL(script, import.meta.url), args, {
+    stdio: ["ignore", "pipe", verbose ? "inherit" : "ignore", "ipc"],
+  });
+  const ready = once(child.stdout!, "data");
+  const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`${script} ended with ${String(code)}`)));
+  ended.catch(() => undefined);
+  await Promise.race([ready, ended]);
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
