@@ -290,10 +290,13 @@ describe("a link that breaks", () => {
     assert.equal(batches.at(-1)?.seq, 13);
   });
 
-  it("is found dead at both ends when the network goes deaf, and replaced", async () => {
-    const timing = { ...QUICK, heartbeatMs: 100, silenceMs: 600 };
-    const bus = await startBus({ timing });
+  // One end at a time: when both may notice first, a new connection of the edge can replace the old one before the bus
+  // has found it dead, which is as good a way to end.
+  it("is found dead by the bus when the network goes deaf, and replaced", async () => {
+    const quick = { ...QUICK, heartbeatMs: 100, silenceMs: 600 };
+    const bus = await startBus({ timing: quick });
     const proxy = await startProxy(bus.port!);
+    const timing = { ...quick, silenceMs: 120_000 };
     const { link } = await startEdge({ role: "dial", host: "127.0.0.1", port: proxy.port, timing });
     await until(() => link.peers[0]?.mode === "extended", "the upgrade");
     const reasons: string[] = [];
@@ -301,9 +304,23 @@ describe("a link that breaks", () => {
     proxy.setDeaf(true);
     await until(() => reasons.length === 1, "the bus to notice");
     assert.match(reasons[0]!, /silent/);
-    await until(() => link.counters.connects >= 2, "the edge to dial again");
     proxy.setDeaf(false);
+    proxy.cut();
     await until(() => bus.isConnected, "a new link");
+  });
+
+  it("is found dead by the edge when the network goes deaf, and replaced", async () => {
+    const quick = { ...QUICK, heartbeatMs: 100, silenceMs: 600 };
+    const bus = await startBus({ timing: { ...quick, silenceMs: 120_000 } });
+    const proxy = await startProxy(bus.port!);
+    const { link } = await startEdge({ role: "dial", host: "127.0.0.1", port: proxy.port, timing: quick });
+    await until(() => link.peers[0]?.mode === "extended", "the upgrade");
+    proxy.setDeaf(true);
+    await until(() => link.counters.connects >= 2, "the edge to dial again");
+    // What was dialled meanwhile lost its first bytes on the way, which TCP itself never does.
+    proxy.setDeaf(false);
+    proxy.cut();
+    await until(() => bus.link === "extended" && link.peers[0]?.mode === "extended", "a new link");
   });
 
   it("stays while only heartbeats travel", async () => {
