@@ -66,7 +66,10 @@ describe("CompleteOrder", () => {
     order.accept(CHANNEL, batchBytes(1, 8, 4), true, 100);
     order.tick(399);
     assert.deepEqual(asked, []);
-    for (let ms = 400; ms < 5_100; ms += 100) order.tick(ms);
+    for (let ms = 400; ms < 5_100; ms += 100) {
+      order.accept(CHANNEL, batchBytes(1, 8, 4), true, ms);
+      order.tick(ms);
+    }
     assert.equal(asked.length, 5);
     assert.deepEqual(asked[0], [1, 4, 8]);
     assert.deepEqual(losses, []);
@@ -79,6 +82,27 @@ describe("CompleteOrder", () => {
         [8, 12],
       ],
     );
+  });
+
+  it("does not count the time in which nothing was heard of the bus", () => {
+    const { order, losses, delivered } = rig();
+    order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);
+    order.accept(CHANNEL, batchBytes(1, 8, 4), true, 100);
+    order.tick(59_000);
+    assert.deepEqual(losses, []);
+    order.accept(CHANNEL, batchBytes(1, 12, 4), true, 59_500);
+    order.tick(61_000);
+    assert.deepEqual(losses, []);
+    order.accept(CHANNEL, batchBytes(1, 4, 4), false, 61_200);
+    assert.deepEqual([...delivered.get(1)!], [[0, 16]]);
+  });
+
+  it("states a gap as lost at last when the bus does not come back", () => {
+    const { order, losses } = rig();
+    order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);
+    order.accept(CHANNEL, batchBytes(1, 8, 4), true, 100);
+    order.tick(60_100);
+    assert.deepEqual(losses, ["1:4-8@hub"]);
   });
 
   it("does not wait for what the edge says is gone", () => {
@@ -119,7 +143,7 @@ describe("CompleteOrder", () => {
       [6, 0, 8],
       [9, 0, 4],
     ]);
-    order.tick(5_000);
+    order.tick(60_000);
     assert.deepEqual(losses, ["6:0-8@hub", "9:0-4@hub"]);
   });
 

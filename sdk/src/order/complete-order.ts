@@ -7,8 +7,10 @@ export interface CompleteOrderOptions {
   holdBytes?: number;
   /** A gap is asked for when nothing came for this long, ms. Default 300. */
   askAfterMs?: number;
-  /** A gap in which nothing moved for this long is stated as lost, ms. Default 5,000. */
+  /** A gap in which nothing moved for this long, while the bus was heard, is stated as lost, ms. Default 5,000. */
   giveUpMs?: number;
+  /** The same while nothing is heard of the bus, since its edge or the hub may come back with it, ms. Default 60,000. */
+  awayMs?: number;
 }
 
 /** Where the order puts what it decides. */
@@ -24,9 +26,20 @@ interface Channel {
   /** The epoch that was heard live first: later ones are owed from their first frame. */
   firstEpoch: number | undefined;
   epochs: Map<number, EpochOrder>;
+  /** When something last came of it, ms. */
+  heardAtMs: number;
+  /** When it was heard again after a silence, ms. */
+  backAtMs: number;
 }
 
-const DEFAULTS: Required<CompleteOrderOptions> = { holdBytes: 64 * 1024 * 1024, askAfterMs: 300, giveUpMs: 5_000 };
+const DEFAULTS: Required<CompleteOrderOptions> = {
+  holdBytes: 64 * 1024 * 1024,
+  askAfterMs: 300,
+  giveUpMs: 5_000,
+  awayMs: 60_000,
+};
+/** A bus of which nothing came for this long is away: nobody there can fill a gap meanwhile, ms. */
+const SILENT_MS = 2_000;
 /** A gap that was asked for is asked for again after this, ms. */
 const ASK_AGAIN_MS = 1_000;
 /** Gaps of one epoch that are asked for at a time. */
@@ -81,6 +94,7 @@ export class CompleteOrder {
   gone(channel: string, range: GoneRange, nowMs: number): void {
     const known = this.#channels.get(channel);
     if (!known) return;
+    heard(known, nowMs);
     const order = known.epochs.get(range.epoch) ?? this.#lateEpoch(channel, known, range, nowMs);
     if (order) this.#change(channel, order, () => order.gone(range, nowMs));
   }
@@ -92,9 +106,9 @@ export class CompleteOrder {
 
   /** Asks for and gives up what waits; to be called some times a second. */
   tick(nowMs: number): void {
-    const { askAfterMs, giveUpMs } = this.#options;
+    const { askAfterMs } = this.#options;
     for (const [order, channel] of this.#waiting) {
-      while (order.gap && nowMs - order.waitingSinceMs >= giveUpMs) {
+      while (order.gap && this.#isHopeless(order, this.#channels.get(channel)!, nowMs)) {
         this.#change(channel, order, () => order.giveUp(PLACE_UNKNOWN));
       }
       for (const [from, to] of order.takeAsks(nowMs, askAfterMs, ASK_AGAIN_MS, MAX_ASKS)) {
@@ -103,13 +117,22 @@ export class CompleteOrder {
     }
   }
 
+  /** Time in which the bus was away does not count against what it has still to send. */
+  #isHopeless({ waitingSinceMs }: EpochOrder, { heardAtMs, backAtMs }: Channel, nowMs: number): boolean {
+    const { giveUpMs, awayMs } = this.#options;
+    if (nowMs - heardAtMs > SILENT_MS) return nowMs - Math.max(waitingSinceMs, heardAtMs) >= awayMs;
+    return nowMs - Math.max(waitingSinceMs, backAtMs) >= giveUpMs;
+  }
+
   #orderOf(channel: string, header: BatchHeader, isLive: boolean, nowMs: number): EpochOrder | undefined {
     const { epoch, seq, held } = header;
     let known = this.#channels.get(channel);
     if (!known) {
       if (this.#channels.size >= MAX_CHANNELS) return undefined;
-      this.#channels.set(channel, (known = { firstEpoch: undefined, epochs: new Map() }));
+      known = { firstEpoch: undefined, epochs: new Map(), heardAtMs: nowMs, backAtMs: nowMs };
+      this.#channels.set(channel, known);
     }
+    heard(known, nowMs);
     const owedFromStart = isLive ? known.firstEpoch !== undefined : isAfter(epoch, known.firstEpoch);
     if (isLive) known.firstEpoch ??= epoch;
     const owedFrom = owedFromStart ? 0 : Math.min(seq, held ?? seq);
@@ -152,6 +175,11 @@ export class CompleteOrder {
       this.#change(this.#waiting.get(order)!, order, () => order.letGo());
     }
   }
+}
+
+function heard(channel: Channel, nowMs: number): void {
+  if (nowMs - channel.heardAtMs > SILENT_MS) channel.backAtMs = nowMs;
+  channel.heardAtMs = nowMs;
 }
 
 function isAfter(epoch: number, first: number | undefined): boolean {
