@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, it } from "node:test";
 import { connect } from "mqtt";
-import { collect, connectClient, connectPacket, rawSocket, startBroker, until } from "./harness.suite.ts";
+import {
+  collect,
+  connectClient,
+  connectPacket,
+  rawSocket,
+  startBroker,
+  subscribePacket,
+  until,
+} from "./harness.suite.ts";
 
 describe("the broker", { timeout: 120_000 }, () => {
   it("delivers all of 2000 retained messages that are each followed by another at once", async (t) => {
@@ -181,6 +189,44 @@ describe("the broker", { timeout: 120_000 }, () => {
     client.publish("x", Buffer.alloc(101_000));
     await closed;
     assert.equal(broker.counts().oversizedPackets, 2);
+  });
+
+  it("answers a CONNECT of an unknown version, or without a client id, with its CONNACK code", async (t) => {
+    const { port, broker } = await startBroker(t);
+    const version5 = "100f" + "00044d515454" + "05" + "02" + "003c" + "00" + "0002" + "6331";
+    const withoutId = "100c" + "00044d515454" + "04" + "00" + "003c" + "0000";
+    for (const [connectHex, connack] of [
+      [version5, "20020001"],
+      [withoutId, "20020002"],
+    ] as const) {
+      const socket = await rawSocket(t, port);
+      const answer: Buffer[] = [];
+      socket.on("data", (chunk) => answer.push(chunk));
+      socket.write(Buffer.from(connectHex, "hex"));
+      await once(socket, "close");
+      assert.equal(Buffer.concat(answer).toString("hex"), connack);
+    }
+    assert.equal(broker.counts().invalidPackets.version, 1);
+    assert.equal(broker.counts().invalidPackets["client-id"], 1);
+  });
+
+  it("ends a connection at an invalid packet, after what came before it in the same chunk, and publishes its will", async (t) => {
+    const { url, port, broker } = await startBroker(t);
+    const watcher = await connectClient(t, url);
+    await watcher.subscribeAsync("#", { qos: 1 });
+    const seen = collect(watcher);
+    const socket = await rawSocket(t, port);
+    // CONNECT with a will on "w", empty.
+    socket.write(Buffer.from("1013" + "00044d515454" + "04" + "06" + "0000" + "00026331" + "000177" + "0000", "hex"));
+    await once(socket, "data");
+    socket.write(Buffer.concat([Buffer.from("3004000161" + "31", "hex"), subscribePacket("a#", 0)]));
+    await once(socket, "close");
+    await until("message and will are there", () => seen.length >= 2);
+    assert.deepEqual(
+      seen.map(({ topic }) => topic),
+      ["a", "w"],
+    );
+    assert.equal(broker.counts().invalidPackets.filter, 1);
   });
 
   it("ends a connection that never says CONNECT", async (t) => {

@@ -7,7 +7,9 @@ import type { Authorization, Identity } from "./authorization.ts";
 import { Delivery, type SessionStore } from "./delivery.ts";
 import type { HubLimits } from "./limits.ts";
 import type { HubLog } from "./log.ts";
-import { guardPackets, PacketGuard } from "./packet-guard.ts";
+import { checkPackets } from "./mqtt/checked-stream.ts";
+import { PACKET_FAULTS, PacketCheck, type PacketFault } from "./mqtt/packet-check.ts";
+import { MAX_TOPIC_LEVELS } from "./mqtt/text-check.ts";
 import { Policy, type Refusal } from "./policy.ts";
 import { SessionBounds, type GrowingStore } from "./session-bounds.ts";
 
@@ -29,7 +31,10 @@ export interface BrokerCounts {
   droppedMessages: number;
   retainedMessages: number;
   refusals: { [reason in Refusal]: number };
+  /** Connections ended for a packet that was too large. */
   oversizedPackets: number;
+  /** Connections ended for a packet against the standard, by what was wrong. */
+  invalidPackets: { [fault: string]: number };
   evictions: { [reason: string]: number };
 }
 
@@ -59,7 +64,7 @@ export class Broker {
   readonly #bounds: SessionBounds;
   readonly #policy: Policy;
   readonly #options: BrokerOptions;
-  readonly #guards = new Map<Duplex, PacketGuard>();
+  readonly #checks = new Map<Duplex, PacketCheck>();
   readonly #identities = new WeakMap<Client, Identity>();
   readonly #refusals: { [reason in Refusal]: number } = {
     retained: 0,
@@ -69,9 +74,9 @@ export class Broker {
     full: 0,
     identity: 0,
   };
+  readonly #faults = new Map<PacketFault, number>(PACKET_FAULTS.map((fault) => [fault, 0]));
   #receivedMessages = 0;
   #endedBytes = 0;
-  #oversizedPackets = 0;
 
   private constructor(aedes: Aedes, options: BrokerOptions) {
     const store = (aedes as unknown as { persistence: SessionStore & GrowingStore }).persistence;
@@ -95,6 +100,7 @@ export class Broker {
       connectTimeout: options.limits.connectTimeoutMs,
       // QoS 2 publishes that wait for PUBREL; each may be as large as a packet.
       maxInflightInbound: 100,
+      maxTopicLevels: MAX_TOPIC_LEVELS,
     });
     return new Broker(aedes, options);
   }
@@ -126,8 +132,8 @@ export class Broker {
   #listen(): void {
     const aedes = this.#aedes;
     aedes.on("clientReady", (client) => {
-      const guard = this.#guards.get(client.conn);
-      if (guard) guard.maxPacketBytes = this.#options.limits.maxPacketBytes;
+      const check = this.#checks.get(client.conn);
+      if (check) check.maxPacketBytes = this.#options.limits.maxPacketBytes;
       this.#delivery.subscriptionsChanged(client);
     });
     aedes.on("subscribe", (_subscriptions, client) => this.#delivery.subscriptionsChanged(client));
@@ -184,27 +190,28 @@ export class Broker {
 
   /** Whether one more connection may come. */
   get hasRoom(): boolean {
-    return this.#guards.size < this.#options.limits.maxConnections;
+    return this.#checks.size < this.#options.limits.maxConnections;
   }
 
   /** Serves one connection: a TCP socket, or a WebSocket as a stream. */
   handle(conn: Duplex, request?: IncomingMessage): void {
-    const guard = new PacketGuard(this.#options.limits.maxConnectBytes);
-    this.#guards.set(conn, guard);
+    const check = new PacketCheck(this.#options.limits.maxConnectBytes);
+    this.#checks.set(conn, check);
     conn.once("close", () => {
-      this.#guards.delete(conn);
-      this.#endedBytes += guard.receivedBytes;
+      this.#checks.delete(conn);
+      this.#endedBytes += check.receivedBytes;
     });
-    guardPackets(conn, guard, () => this.#oversizedPackets++);
+    checkPackets(conn, check, (fault) => this.#faults.set(fault, this.#faults.get(fault)! + 1));
     this.#aedes.handle(conn, request);
   }
 
   counts(): BrokerCounts {
     const targets = this.#delivery.targets();
     let receivedBytes = this.#endedBytes;
-    for (const guard of this.#guards.values()) receivedBytes += guard.receivedBytes;
+    for (const check of this.#checks.values()) receivedBytes += check.receivedBytes;
+    const { "too-large": oversizedPackets, ...invalidPackets } = Object.fromEntries(this.#faults);
     return {
-      connections: this.#guards.size,
+      connections: this.#checks.size,
       receivedMessages: this.#receivedMessages,
       receivedBytes,
       deliveredMessages: targets.reduce((sum, { outbox }) => sum + outbox.sentMessages, this.#delivery.endedMessages),
@@ -212,7 +219,8 @@ export class Broker {
       droppedMessages: this.#delivery.droppedMessages + this.#bounds.droppedMessages,
       retainedMessages: this.#bounds.retainedMessages,
       refusals: { ...this.#refusals },
-      oversizedPackets: this.#oversizedPackets,
+      oversizedPackets: oversizedPackets!,
+      invalidPackets,
       evictions: { ...this.#delivery.evictions },
     };
   }
@@ -241,7 +249,7 @@ export class Broker {
     await new Promise<void>((resolve) => {
       this.#aedes.close(resolve);
     });
-    for (const conn of this.#guards.keys()) conn.destroy();
+    for (const conn of this.#checks.keys()) conn.destroy();
   }
 }
 

@@ -80,6 +80,12 @@ function addBroker(out: Exposition, counts: BrokerCounts): void {
     "counter",
     "Connections ended for a packet that was too large.",
   )(counts.oversizedPackets);
+  const invalid = out.family(
+    "canfleet_hub_invalid_packets_total",
+    "counter",
+    "Connections ended for a packet against the MQTT standard.",
+  );
+  for (const [reason, count] of Object.entries(counts.invalidPackets)) invalid(count, { reason });
   const refused = out.family("canfleet_hub_refused_total", "counter", "Publishes, subscriptions and sessions refused.");
   for (const [reason, count] of Object.entries(counts.refusals)) refused(count, { reason });
   const evicted = out.family("canfleet_hub_evicted_clients_total", "counter", "Subscribers disconnected as too slow.");

@@ -1,0 +1,32 @@
+import type { Duplex } from "node:stream";
+import type { PacketCheck, PacketFault } from "./packet-check.ts";
+
+/**
+ * Puts a check before whoever takes bytes from `conn` with `read()`. Packets before the one at fault are handed on,
+ * then the connection ends with an error, after a CONNACK where the standard wants one.
+ *
+ * @param onFault called once, when a packet is at fault
+ */
+export function checkPackets(conn: Duplex, check: PacketCheck, onFault: (fault: PacketFault) => void): void {
+  const read = conn.read.bind(conn) as (size?: number) => Buffer | null;
+  let isOver = false;
+  conn.read = (size?: number): Buffer | null => {
+    const chunk = read(size);
+    if (chunk === null || isOver) return null;
+    const count = check.take(chunk);
+    if (count === chunk.length) return chunk;
+    isOver = true;
+    if (check.fault !== undefined) {
+      onFault(check.fault);
+      // Whoever reads has to have taken what is handed on now.
+      setImmediate(endConnection, conn, check);
+    }
+    return count === 0 ? null : chunk.subarray(0, count);
+  };
+}
+
+function endConnection(conn: Duplex, check: PacketCheck): void {
+  const error = new Error(check.complaint);
+  if (check.connackCode === 0 || !conn.writable) conn.destroy(error);
+  else conn.end(Buffer.of(0x20, 2, 0, check.connackCode), () => conn.destroy(error));
+}
