@@ -68,7 +68,7 @@ export class TextCheck {
     return undefined;
   }
 
-  /** Steps over what nearly all topic names are made of; a tenth of the time that one byte after the other takes. */
+  /** Steps over what nearly all topic names are made of: with it the whole check takes about half the time. */
   #takePlain(bytes: Uint8Array, from: number, to: number): number {
     let levels = this.#levels;
     let at = from;
