@@ -3,6 +3,7 @@ export * from "./can/id.ts";
 export * from "./can/dlc.ts";
 export * from "./can/frame-batch.ts";
 export * from "./can/filter.ts";
+export * from "./can/send-rule.ts";
 export * from "./can/error-frame.ts";
 export * from "./can/frame-bits.ts";
 export * from "./can/message.ts";

@@ -32,7 +32,7 @@ function whatRuns(name: string, config: EdgeConfig): string {
   for (const { channel, name: given, links = [], send = "link" } of config.buses) {
     const bus = given ?? defaultBusName(channel);
     const where = config.hub === undefined ? bus : `${name}/${bus}`;
-    lines.push(`  ${where}  ${channel}, send: ${send}`);
+    lines.push(`  ${where}  ${channel}, send: ${typeof send === "string" ? send : `${send.length} rules`}`);
     for (const link of links) {
       lines.push(
         "listen" in link ? `    listens for hosts on port ${link.listen}` : `    host ${link.host}:${link.port}`,

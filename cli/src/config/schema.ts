@@ -1,5 +1,15 @@
-import type { LinkConfig, RecordForm } from "@canfleet/edge";
-import { isBusName, isEdgeName, parseAddressList, parseFilters } from "@canfleet/sdk";
+import type { LinkConfig, RecordForm, SendConfig } from "@canfleet/edge";
+import {
+  isBusName,
+  isEdgeName,
+  MAX_SEND_RATE_HZ,
+  parseAddressList,
+  parseSendRules,
+  readSendRule,
+  SEND_SOURCES,
+  type SendRuleConfig,
+  type SendSource,
+} from "@canfleet/sdk";
 import { HOST_PORT_WANTED, parseHostPort, parsePort, type HostPort } from "../address.ts";
 import {
   filters,
@@ -31,7 +41,7 @@ export const HUB_URL_WANTED = "mqtt://HOST[:PORT], mqtts://, ws:// or wss://";
 export const BASE_WANTED = "up to 4 levels of A–Z, a–z, 0–9, _ and -";
 export const EDGE_NAME_WANTED = "1 to 32 of a–z, 0–9, _ and -, beginning with a letter or digit";
 export const BUS_NAME_WANTED = "1 to 15 of A–Z, a–z, 0–9, . _ and -";
-export const SEND_WANTED = "none, link, all, or ids such as 123,200:7F0";
+export const SEND_WANTED = "none, link, all, or rules such as 123,200:7F0";
 
 const hubUrl = text(isHubUrl, HUB_URL_WANTED);
 const base = text(isBase, BASE_WANTED);
@@ -86,10 +96,49 @@ const link: Check<LinkConfig> = (node, key, problems) => {
   return null;
 };
 
-const sendRule = text(
-  (value) => ["none", "link", "all"].includes(value) || parseFilters(value).length > 0,
-  SEND_WANTED,
-);
+const sendText: Check<string> = parsed((value) => {
+  parseSendRules(value);
+  return value;
+}, SEND_WANTED);
+
+const anyText: Check<string> = text(() => true, "text");
+const source = oneOf(...SEND_SOURCES);
+const sourceList = listOf(source);
+const ruleGroup = group({
+  id: anyText,
+  mask: anyText,
+  format: oneOf("standard", "extended"),
+  dlc: anyText,
+  length: anyText,
+  fd: flag,
+  maxRateHz: number(0.01, MAX_SEND_RATE_HZ, "frames/s"),
+  burst: whole(1, MAX_SEND_RATE_HZ, "frames"),
+  from: (node, key, problems): SendSource[] | null => {
+    if (node.kind === "list") return sourceList(node, key, problems);
+    const one = source(node, key, problems);
+    return one === null ? null : [one];
+  },
+});
+
+const sendRule: Check<string | SendRuleConfig> = (node, key, problems) => {
+  if (node.kind !== "map") return sendText(node, key, problems);
+  const before = problems.length;
+  const value = ruleGroup(node, key, problems);
+  if (value === null || problems.length > before) return null;
+  for (const mistake of readSendRule(value).mistakes) {
+    const child = node.entries.get(mistake.key) ?? node;
+    problems.push({
+      where: child.where,
+      key: mistake.key === "" ? key : `${key}.${mistake.key}`,
+      wanted: mistake.text,
+    });
+  }
+  return value;
+};
+
+const sendRules = listOf(sendRule);
+const send: Check<SendConfig> = (node, key, problems) =>
+  node.kind === "list" ? sendRules(node, key, problems) : sendText(node, key, problems);
 
 const bus = groupWith(
   {
@@ -97,7 +146,8 @@ const bus = groupWith(
     name: text(isBusName, BUS_NAME_WANTED),
     driver: oneOf("auto", "native", "socketcan"),
     filters,
-    send: sendRule,
+    send,
+    maxSendHz: number(1, MAX_SEND_RATE_HZ, "frames/s"),
     latest: flag,
     maxRateHz: number(0.1, 1_000, "Hz"),
     gatherMs: number(0, 10, "ms"),
@@ -121,6 +171,7 @@ const SECTIONS = {
     hub: hubUrl,
     base,
     buses: listOf(bus),
+    sendOffFile: something("the name of a file"),
     bridges: listOf(bridge),
     batch,
   }),

@@ -68,7 +68,12 @@ export const EDGE = defineCommand({
       multiple: true,
       help: "one more bus, under another name if given",
     },
-    send: { kind: "text", value: "WHO", help: "who may send: none, link, all, or ID[:MASK],… for everybody (link)" },
+    send: {
+      kind: "text",
+      value: "WHO",
+      help: "who may send: none, link, all, or ID[:MASK][/x|/s],… for everybody (link)",
+    },
+    "send-off": { kind: "text", value: "FILE", help: "while FILE exists, nothing is sent on any bus" },
     listen: {
       kind: "text",
       value: "[HOST:]PORT",

@@ -1,4 +1,5 @@
 import { FLAG_BRS, FLAG_ESI, FLAG_FD, type FrameBatch } from "../can/frame-batch.ts";
+import { isCanfleetError } from "../errors.ts";
 import { encodeCbor, uint } from "./cbor.ts";
 import type { MapReader } from "./columns.ts";
 import { frameColumns, readFrameColumns } from "./columns.ts";
@@ -60,6 +61,16 @@ export function decodeSendRequest(bytes: Uint8Array): SendRequest {
   const frames = readFrameColumns(reader, MAX_SEND_FRAMES, SEND_FLAGS);
   if (frames.count === 0) reader.fail("len", "at least 1 frame long");
   return { nonce, ttlMs, frames };
+}
+
+/** The nonce of a send request that is otherwise wrong; undefined when it cannot be read either. */
+export function readSendNonce(bytes: Uint8Array): Uint8Array | undefined {
+  try {
+    return readNonce(openMap(bytes, "WIRE_BAD_SEND_REQUEST", "send request"));
+  } catch (error) {
+    if (!isCanfleetError(error)) throw error;
+    return undefined;
+  }
 }
 
 export function encodeSendReport(report: SendReport): Uint8Array {

@@ -14,12 +14,13 @@ export interface RunningBridge {
 /**
  * Opens both buses, makes sure that no ring is closed, and joins them.
  *
- * @param where the hub for buses behind one; without it, rings are not looked for
+ * @param where the hub for buses behind one; without it, rings are not looked for. `isSendOff`: whether nothing may be
+ * sent now on a bus of this machine
  * @throws CanfleetError `BRIDGE_RING`, `CAN_*`, `HUB_*`, `TEXT_BAD_FRAME` for a bus that cannot be read
  */
 export async function startBridge(
   config: BridgeConfig,
-  where: { hub: string | undefined; base: string },
+  where: { hub: string | undefined; base: string; isSendOff?: () => boolean },
   log: (text: string) => void,
 ): Promise<RunningBridge> {
   const specs = [parseBusSpec(config.a), parseBusSpec(config.b)] as const;

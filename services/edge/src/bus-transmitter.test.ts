@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ERR_FLAG, FLAG_ECHO, FLAG_OWN, FrameBatch, type SendCode } from "@canfleet/sdk";
+import { ERR_FLAG, FLAG_ECHO, FLAG_OWN, FrameBatch, parseFilters, type SendCode } from "@canfleet/sdk";
 import { BusTransmitter } from "./bus-transmitter.ts";
 import type { CanCapabilities, CanInterface, SendOutcome } from "./can-interface.ts";
 import { parseSendPolicy } from "./send-policy.ts";
@@ -45,11 +45,7 @@ class ScriptedInterface implements CanInterface {
 
 function rig(policy = "all", filters = "") {
   const can = new ScriptedInterface();
-  const transmitter = new BusTransmitter(
-    can,
-    parseSendPolicy(policy),
-    filters === "" ? [] : parseSendPolicy(filters).ids,
-  );
+  const transmitter = new BusTransmitter(can, parseSendPolicy(policy), parseFilters(filters));
   const answers: [row: number, code: SendCode, timestampUs: number | undefined][] = [];
   const submit = (ids: number[], ttlMs = 500, source: SendSource = "mqtt"): void => {
     transmitter.submit({

@@ -1,7 +1,9 @@
 import { FLAG_ECHO, passesFilters, type CanFilter, type FrameBatch, type SendCode } from "@canfleet/sdk";
 import type { CanInterface, SendRefusal } from "./can-interface.ts";
-import { maySend, type SendPolicy } from "./send-policy.ts";
-import type { SendOrder, Transmitter } from "./transmit.ts";
+import type { RefusalReason, Refusals } from "./refusals.ts";
+import { SendGate, type Denial, type SendLimits } from "./send-gate.ts";
+import type { SendPolicy } from "./send-policy.ts";
+import type { SendOrder, SendSource, Transmitter } from "./transmit.ts";
 
 /** Frames that wait for the interface at most; the next one is refused with "no-buffer". */
 const MAX_WAITING_FRAMES = 4096;
@@ -10,17 +12,28 @@ const RETRY_MS = 2;
 /** How often frames without an echo are looked at, ms. */
 const ECHO_CHECK_MS = 50;
 
-const CODE_OF_REFUSAL: { [kind in SendRefusal["kind"]]: SendCode } = {
+const CODE_OF_REFUSAL: { [kind in SendRefusal["kind"]]: Exclude<SendCode, "sent"> } = {
   "no-buffer": "no-buffer",
   down: "bus-off",
   unsupported: "unsupported",
   failed: "failed",
 };
 
+const NAME_OF_SOURCE: { [source in SendSource]: string } = {
+  link: "a host",
+  guest: "a host that nobody named",
+  mqtt: "an MQTT client",
+  bridge: "a bridge",
+};
+
 interface Waiting {
   order: SendOrder;
   /** Next row to write. */
   row: number;
+  /** Rows before it were let through: each is asked for once, because that counts towards its rate. */
+  askedTo: number;
+  /** Why row `askedTo` is not let through. */
+  denial: Denial | undefined;
   /** On the monotonic clock, ms. */
   deadline: number;
 }
@@ -37,6 +50,12 @@ export interface TransmitCounters {
   refused: number;
 }
 
+/** What bounds a transmitter, and where it tells what it refused. */
+export interface TransmitterOptions extends SendLimits {
+  /** Default: refusals are counted together only. */
+  refusals?: Refusals | undefined;
+}
+
 /**
  * The one way onto a bus. Keeps the order of what it is given, writes without waiting, tries again while the queue is
  * full, and answers each frame once: nothing is written after its time to live, nothing waits for a bus that is down.
@@ -44,7 +63,8 @@ export interface TransmitCounters {
 export class BusTransmitter implements Transmitter {
   readonly counters: TransmitCounters = { sent: 0, refused: 0 };
   readonly #can: CanInterface;
-  readonly #policy: SendPolicy;
+  readonly #gate: SendGate;
+  readonly #refusals: Refusals | undefined;
   readonly #filters: readonly CanFilter[];
   readonly #waiting: Waiting[] = [];
   readonly #echoes: AwaitedEcho[] = [];
@@ -53,9 +73,10 @@ export class BusTransmitter implements Transmitter {
   #echoCheck: NodeJS.Timeout | undefined;
 
   /** @param filters those of the interface: an echo that does not pass them is never seen, so it is not waited for */
-  constructor(can: CanInterface, policy: SendPolicy, filters: readonly CanFilter[]) {
+  constructor(can: CanInterface, policy: SendPolicy, filters: readonly CanFilter[], options: TransmitterOptions = {}) {
     this.#can = can;
-    this.#policy = policy;
+    this.#gate = new SendGate(policy, options);
+    this.#refusals = options.refusals;
     this.#filters = filters;
   }
 
@@ -67,7 +88,7 @@ export class BusTransmitter implements Transmitter {
       return;
     }
     this.#waitingFrames += order.frames.count;
-    this.#waiting.push({ order, row: 0, deadline });
+    this.#waiting.push({ order, row: 0, askedTo: 0, denial: undefined, deadline });
     if (this.#retry === undefined) this.#pump();
   }
 
@@ -79,6 +100,8 @@ export class BusTransmitter implements Transmitter {
         this.#waiting.shift();
       } else if (performance.now() >= first.deadline) {
         this.#refuseRest(first, "expired");
+      } else if (this.#gate.isOff) {
+        this.#refuseRest(first, "denied", "off");
       } else if (!this.#writeSome(first)) {
         this.#retry = setTimeout(() => this.#pump(), RETRY_MS);
         return;
@@ -91,7 +114,8 @@ export class BusTransmitter implements Transmitter {
     const { order } = waiting;
     const end = this.#allowedUpTo(waiting);
     if (end === waiting.row) {
-      this.#step(waiting, "denied");
+      this.#step(waiting, "denied", waiting.denial);
+      waiting.denial = undefined;
       return true;
     }
     const run = end === order.frames.count ? order.frames : order.frames.clone(0, end);
@@ -105,10 +129,14 @@ export class BusTransmitter implements Transmitter {
   }
 
   /** First row from the next one on that may not be sent. */
-  #allowedUpTo({ order, row }: Waiting): number {
-    let end = row;
-    while (end < order.frames.count && maySend(this.#policy, order.source, order.frames.idWord[end]!)) end++;
-    return end;
+  #allowedUpTo(waiting: Waiting): number {
+    const { order, row } = waiting;
+    waiting.askedTo = Math.max(waiting.askedTo, row);
+    while (waiting.askedTo < order.frames.count && waiting.denial === undefined) {
+      waiting.denial = this.#gate.ask(order.source, order.frames, waiting.askedTo);
+      if (waiting.denial === undefined) waiting.askedTo++;
+    }
+    return waiting.askedTo;
   }
 
   #written(waiting: Waiting): void {
@@ -127,22 +155,25 @@ export class BusTransmitter implements Transmitter {
   }
 
   /** Answers the next row of an order and goes on behind it. */
-  #step(waiting: Waiting, code: SendCode): void {
+  #step(waiting: Waiting, code: Exclude<SendCode, "sent">, reason?: RefusalReason): void {
     const row = waiting.row++;
     this.#waitingFrames--;
+    this.#refuse(waiting.order, row, code, reason);
+  }
+
+  #refuseRest(waiting: Waiting, code: Exclude<SendCode, "sent">, reason?: RefusalReason): void {
+    while (waiting.row < waiting.order.frames.count) this.#step(waiting, code, reason);
+  }
+
+  #refuseRows(order: SendOrder, from: number, code: Exclude<SendCode, "sent">): void {
+    for (let row = from; row < order.frames.count; row++) this.#refuse(order, row, code);
+  }
+
+  #refuse(order: SendOrder, row: number, code: Exclude<SendCode, "sent">, reason?: RefusalReason): void {
     this.counters.refused++;
-    waiting.order.settled?.(row, code, undefined);
-  }
-
-  #refuseRest(waiting: Waiting, code: SendCode): void {
-    while (waiting.row < waiting.order.frames.count) this.#step(waiting, code);
-  }
-
-  #refuseRows(order: SendOrder, from: number, code: SendCode): void {
-    for (let row = from; row < order.frames.count; row++) {
-      this.counters.refused++;
-      order.settled?.(row, code, undefined);
-    }
+    const why = reason ?? (code === "denied" ? "list" : code);
+    this.#refusals?.add(order.by ?? NAME_OF_SOURCE[order.source], why, 1);
+    order.settled?.(row, code, undefined);
   }
 
   /** Looks for the echoes of sent frames in what was received: they come in the order in which they were written. */

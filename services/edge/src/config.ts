@@ -4,12 +4,13 @@ import {
   assertBusName,
   assertEdgeName,
   DEFAULT_BASE,
+  MAX_SEND_RATE_HZ,
   messageOf,
   parseAddressList,
   parseFilters,
   type CanFilter,
 } from "@canfleet/sdk";
-import { parseSendPolicy, type SendPolicy } from "./send-policy.ts";
+import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
 
 /** One raw link of a bus: dial a host, or listen for hosts. */
 export type LinkConfig =
@@ -34,8 +35,10 @@ export interface BusConfig {
   driver?: "auto" | "native" | "socketcan";
   /** candump syntax, `123:7FF,400~7F0`. Default: everything. */
   filters?: string;
-  /** Who may send what: `none`, `link`, `all` or a list of ids. Default `link`. */
-  send?: string;
+  /** Who may send what: `none`, `link`, `all`, rules as text, or a list of rules (docs/sending.md). Default `link`. */
+  send?: SendConfig;
+  /** Frames a second that MQTT clients and unnamed hosts together may send, 1–100,000. Default 8,000. */
+  maxSendHz?: number;
   /** Only the newest frame of each id. Default false. */
   latest?: boolean;
   /** How often the newest frames are handed on, per second, 0.1–1,000. Default 100 with `latest`. */
@@ -78,6 +81,8 @@ export interface EdgeConfig {
   /** Default "canfleet". */
   base?: string;
   buses: BusConfig[];
+  /** While this file exists nothing is sent on any bus. Default: no such switch. */
+  sendOffFile?: string;
   bridges?: BridgeConfig[];
   batch?: Partial<BatchLimits>;
   ledger?: Partial<LedgerLimits>;
@@ -89,6 +94,7 @@ export interface CheckedBus {
   driver: "auto" | "native" | "socketcan";
   filters: CanFilter[];
   send: SendPolicy;
+  maxSendHz: number;
   /** Hand on the newest frame of each id this often, Hz; undefined: every frame. */
   latestHz: number | undefined;
   gatherMs: number;
@@ -100,6 +106,7 @@ export interface CheckedConfig {
   hub: string | undefined;
   base: string;
   buses: CheckedBus[];
+  sendOffFile: string | undefined;
   bridges: BridgeConfig[];
   batch: BatchLimits;
   ledger: LedgerLimits;
@@ -133,6 +140,8 @@ export function defaultBusName(channel: string): string {
 const DEFAULT_BATCH: BatchLimits = { maxFrames: 256, maxBytes: 16_384, maxAgeMs: 10 };
 const DEFAULT_LEDGER: LedgerLimits = { historyBytes: 8 * 1024 * 1024, backfillBytesPerSecond: 16 * 1024 * 1024 };
 const DEFAULT_LATEST_HZ = 100;
+/** What a full 1 Mbit/s bus carries in frames of 8 bytes: bridges and replays through the hub work, floods end. */
+const DEFAULT_MAX_SEND_HZ = 8000;
 
 /** Checks a configuration and fills in the defaults; all mistakes are found, not only the first. */
 export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; mistakes: ConfigMistake[] } {
@@ -141,6 +150,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   const base = config.base ?? DEFAULT_BASE;
   check.run("name", () => assertEdgeName(name));
   check.run("base", () => assertBase(base));
+  if (config.sendOffFile?.trim() === "") check.add("sendOffFile", "the name of a file");
   if (config.buses.length === 0 && (config.bridges ?? []).length === 0)
     check.add("buses", "at least one bus or bridge");
   const buses = config.buses.map((bus, i) => check.bus(bus, `buses[${i}]`));
@@ -155,6 +165,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     hub: config.hub,
     base,
     buses,
+    sendOffFile: config.sendOffFile,
     bridges: config.bridges ?? [],
     batch: { ...DEFAULT_BATCH, ...config.batch },
     ledger: { ...DEFAULT_LEDGER, ...config.ledger },
@@ -182,6 +193,11 @@ class Checker {
     if (!(value >= min && value <= max)) this.add(path, `expected ${min} to ${max}, got ${value}`);
   }
 
+  inRange(path: string, value: number, min: number, max: number): number {
+    this.range(path, value, min, max);
+    return value;
+  }
+
   bus(bus: BusConfig, path: string): CheckedBus {
     const name = bus.name ?? defaultBusName(bus.channel);
     this.run(`${path}.${bus.name === undefined ? "channel" : "name"}`, () => assertBusName(name));
@@ -196,7 +212,8 @@ class Checker {
       name,
       driver: bus.driver ?? "auto",
       filters: this.run(`${path}.filters`, () => parseFilters(bus.filters ?? "")) ?? [],
-      send: this.run(`${path}.send`, () => parseSendPolicy(bus.send ?? "link")) ?? parseSendPolicy("none"),
+      send: checkSendPolicy(bus.send ?? "link", `${path}.send`, (at, text) => this.add(at, text)),
+      maxSendHz: this.inRange(`${path}.maxSendHz`, bus.maxSendHz ?? DEFAULT_MAX_SEND_HZ, 1, MAX_SEND_RATE_HZ),
       latestHz,
       gatherMs,
       links: bus.links ?? [],

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { Batcher } from "./batcher.ts";
 import { startBridge, type RunningBridge } from "./bridge-runner.ts";
 import type { CanInterface } from "./can-interface.ts";
-import { checkEdgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
+import { checkEdgeConfig, type BridgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
 import { hostId } from "./host.ts";
 import { Backfill } from "./ledger/backfill.ts";
 import { BusLedger } from "./ledger/bus-ledger.ts";
@@ -11,6 +11,7 @@ import { HubLink } from "./ledger/hub-link.ts";
 import { openCanInterface } from "./open-interface.ts";
 import { RawLink } from "./raw-link.ts";
 import { BusRelay } from "./relay.ts";
+import { SendSwitch } from "./send-switch.ts";
 import { Uplink } from "./uplink.ts";
 import { VERSION } from "./version.ts";
 
@@ -46,6 +47,7 @@ export class Edge {
   readonly #backfill: Backfill | undefined;
   readonly #buses: Bus[] = [];
   readonly #bridges: RunningBridge[] = [];
+  readonly #sendSwitch: SendSwitch | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
@@ -53,6 +55,7 @@ export class Edge {
     this.name = config.name;
     this.#config = config;
     this.#events = { log: () => undefined, onEnd: () => undefined, openInterface: openCanInterface, ...events };
+    this.#sendSwitch = this.#watchSwitch(config.sendOffFile);
     if (config.hub === undefined) return;
     const uplink = new Uplink({
       url: config.hub,
@@ -72,6 +75,22 @@ export class Edge {
     this.#backfill = new Backfill(this.#hubLink, uplink, config.ledger.backfillBytesPerSecond);
   }
 
+  #watchSwitch(file: string | undefined): SendSwitch | undefined {
+    if (file === undefined) return undefined;
+    const tell = (isOff: boolean, reason: string): void =>
+      this.#events.log(isOff ? `sending is switched off (${reason})` : `sending is switched on (no ${reason})`);
+    const sendSwitch = new SendSwitch(file, (isOff, reason) => {
+      tell(isOff, reason);
+      this.#publishAll();
+    });
+    if (sendSwitch.isOff) tell(true, file);
+    return sendSwitch;
+  }
+
+  get #isSendOff(): boolean {
+    return this.#sendSwitch?.isOff ?? false;
+  }
+
   /**
    * Opens every bus and begins to relay. Hubs and hosts may be away: they are dialled for ever.
    *
@@ -87,7 +106,7 @@ export class Edge {
     const edge = new Edge(checked, events);
     try {
       for (const bus of checked.buses) await edge.#startBus(bus);
-      for (const bridge of checked.bridges) edge.#bridges.push(await startBridge(bridge, checked, edge.#events.log));
+      for (const bridge of checked.bridges) edge.#bridges.push(await edge.#startBridge(bridge));
     } catch (error) {
       await edge.close();
       throw error;
@@ -95,6 +114,11 @@ export class Edge {
     edge.#statusTimer = setInterval(() => edge.#tick(), STATUS_INTERVAL_MS);
     edge.#publishAll();
     return edge;
+  }
+
+  #startBridge(bridge: BridgeConfig): Promise<RunningBridge> {
+    const { hub, base } = this.#config;
+    return startBridge(bridge, { hub, base, isSendOff: () => this.#isSendOff }, this.#events.log);
   }
 
   async #startBus(config: CheckedBus): Promise<void> {
@@ -105,6 +129,7 @@ export class Edge {
         onBusState: () => this.#publishStatus(bus),
         onController: () => this.#publishInfo(),
         onEnd: () => this.#onEnd(bus),
+        isSendOff: () => this.#isSendOff,
       }),
       batcher: undefined,
       ledger: undefined,
@@ -129,7 +154,7 @@ export class Edge {
     bus.batcher = batcher;
     this.#backfill?.addBus(config.name, ledger);
     bus.relay.addOutlet({ publish: (batch) => batcher.add(batch) });
-    uplink.addBus(config.name, bus.relay.transmitter);
+    uplink.addBus(config.name, bus.relay);
   }
 
   async #startLinks(bus: Bus, config: CheckedBus): Promise<void> {
@@ -181,6 +206,7 @@ export class Edge {
       hostId: hostId(),
       base: this.#config.base,
       buses: Object.fromEntries(buses) as object,
+      sendOff: this.#isSendOff,
       clock: "unknown",
     };
   }
@@ -212,6 +238,8 @@ export class Edge {
       seq: relay.seq,
       framesPerSecond: bus.framesPerSecond,
       frames: { received, sent: relay.transmitter.counters.sent, refused: relay.transmitter.counters.refused },
+      refusals: relay.refusals.counts,
+      sendOff: this.#isSendOff,
       skipped: relay.skipped,
       lost: this.#losses(bus),
     });
@@ -240,6 +268,7 @@ export class Edge {
 
   async #close(): Promise<void> {
     clearInterval(this.#statusTimer);
+    this.#sendSwitch?.close();
     await Promise.all(this.#bridges.map((bridge) => bridge.stop()));
     for (const bus of this.#buses) {
       await bus.relay.close().catch((error: unknown) => this.#events.log(messageOf(error)));

@@ -20,6 +20,8 @@ export interface LocalBusOptions extends BaseBusOptions {
   onWarning?: (text: string) => void;
   /** A bus that has an end (a log that is played once) has ended. */
   onEnd?: () => void;
+  /** Whether nothing may be sent now. Default: never. */
+  isSendOff?: () => boolean;
 }
 
 /** A bus of this machine behind the SDK's API: what the command line and bridges use where no edge is between. */
@@ -36,7 +38,9 @@ export class LocalBus extends BaseBus {
     this.#can = can;
     this.channel = can.channel;
     // Whoever can open the interface may send on it anyway.
-    this.#transmitter = new BusTransmitter(can, parseSendPolicy("all"), options.filters ?? []);
+    this.#transmitter = new BusTransmitter(can, parseSendPolicy("all"), options.filters ?? [], {
+      isOff: options.isSendOff,
+    });
   }
 
   /** @throws CanfleetError `CAN_*` when the bus cannot be opened */

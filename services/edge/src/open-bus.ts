@@ -37,6 +37,8 @@ export interface OpenBusOptions {
   onEnd?: () => void;
   /** For a raw link that listens: wait until an edge has connected. Default false. */
   waitForEdge?: boolean;
+  /** Whether nothing may be sent now on a bus of this machine. Default: never. */
+  isSendOff?: () => boolean;
 }
 
 const WANTED = "EDGE/BUS, an interface such as can0, sim:NAME, play:FILE, tcp:PORT or tcp:HOST:PORT";
@@ -120,6 +122,7 @@ export async function openBus(spec: BusSpec, options: OpenBusOptions): Promise<B
         onWarning: options.log,
         onLink: (state, reason) => options.log(`${place.channel}: interface ${state} (${reason})`),
         ...(options.onEnd ? { onEnd: options.onEnd } : {}),
+        ...(options.isSendOff ? { isSendOff: options.isSendOff } : {}),
       });
     case "listen":
       return TCPBus.listen(place.port, { filters, wait: options.waitForEdge ?? false });

@@ -140,6 +140,7 @@ export class RawLink {
       timing: this.#timing,
       transmitter: this.#transmitter,
       source: this.#options.role === "dial" || this.#options.allow ? "link" : "guest",
+      by: `host ${address}`,
       counters: this.counters,
       onClosed: (reason) => {
         this.#peers.delete(peer);

@@ -49,6 +49,8 @@ export interface RawPeerOptions {
   transmitter: Transmitter;
   /** What its frames count as before the allow-list. */
   source: SendSource;
+  /** Who it is, for logs. */
+  by: string;
   counters: PeerCounters;
   /** Called once. `reason` is for people. */
   onClosed: (reason: string) => void;
@@ -223,6 +225,7 @@ export class RawPeer {
     this.#options.transmitter.submit({
       frames,
       source: this.#options.source,
+      by: this.#options.by,
       ttlMs: Math.min(ttlMs === 0 ? DEFAULT_TTL_MS : ttlMs, MAX_TTL_MS),
       ...(numbers && {
         settled: (row, code, timestampUs) => this.#answer(numbers[row]!, code, timestampUs),

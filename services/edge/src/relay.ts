@@ -4,6 +4,7 @@ import { BusTransmitter } from "./bus-transmitter.ts";
 import type { CanInterface, CanSink, LinkState } from "./can-interface.ts";
 import type { CheckedBus } from "./config.ts";
 import { LatestValues } from "./latest-values.ts";
+import { Refusals } from "./refusals.ts";
 
 /** Where a relay's numbered frames go: a raw link, the batcher towards the hub, a program. */
 export interface Outlet {
@@ -28,6 +29,8 @@ export interface RelayEvents {
   onController: () => void;
   /** A bus that has an end has ended. */
   onEnd: () => void;
+  /** Whether nothing may be sent now. Default: never. */
+  isSendOff?: () => boolean;
 }
 
 /**
@@ -42,6 +45,8 @@ export class BusRelay {
   readonly counters: RelayCounters = { received: 0, own: 0 };
   readonly transmitter: BusTransmitter;
   readonly monitor: BusMonitor;
+  /** What was not sent, by reason. */
+  readonly refusals: Refusals;
   /** Frames lost before the driver, by place, since the epoch began; null: not known. */
   readonly lost: Losses = {};
   link: { state: LinkState; reason: string } = { state: "gone", reason: "not opened yet" };
@@ -59,7 +64,12 @@ export class BusRelay {
     this.name = bus.name;
     this.#can = can;
     this.#events = events;
-    this.transmitter = new BusTransmitter(can, bus.send, bus.filters);
+    this.refusals = new Refusals(bus.name, events.log);
+    this.transmitter = new BusTransmitter(can, bus.send, bus.filters, {
+      maxSendHz: bus.maxSendHz,
+      isOff: events.isSendOff,
+      refusals: this.refusals,
+    });
     this.monitor = new BusMonitor(can, {
       isFiltered: bus.filters.length > 0,
       sentFrames: () => this.transmitter.counters.sent,
@@ -144,5 +154,6 @@ export class BusRelay {
     this.monitor.close();
     this.#latest?.close();
     this.transmitter.close();
+    this.refusals.close();
   }
 }

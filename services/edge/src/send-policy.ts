@@ -1,35 +1,78 @@
-import { isErrorWord, parseFilters, passesFilters, type CanFilter } from "@canfleet/sdk";
-import type { SendSource } from "./transmit.ts";
+import {
+  isErrorWord,
+  messageOf,
+  parseSendRules,
+  readSendRule,
+  type SendRule,
+  type SendRuleConfig,
+  type SendSource,
+} from "@canfleet/sdk";
 
-/** Who may put what on a bus. */
+/** Who may put what on a bus: `none`, `link`, `all` or rules as text, or a list of rules (docs/sending.md 2). */
+export type SendConfig = string | readonly (string | SendRuleConfig)[];
+
+/** Who may put what on a bus, read. */
 export interface SendPolicy {
-  /** As it was written. */
+  /** For people, in a line. */
   text: string;
-  /** Sources that may send at all. */
-  sources: ReadonlySet<SendSource>;
-  /** Frames they may send; empty: all. */
-  ids: readonly CanFilter[];
+  /** A frame must be named by one of them; empty: nothing may be sent. */
+  rules: readonly SendRule[];
 }
 
-const ALL_SOURCES: ReadonlySet<SendSource> = new Set(["link", "guest", "mqtt", "bridge"]);
-
 /**
- * Reads `none` (nobody), `link` (hosts that the operator named, and the edge's own bridges), `all`, or a list of ids
- * that anybody who reaches the edge may send: `123,1F334455,200:7F0`. Eight digits mean the extended format.
+ * Reads `none` (nobody), `link` (hosts that the operator named, and the edge's own bridges), `all`, or rules for
+ * everybody who reaches the edge: `123,1F334455,200:7F0,7E0/x`.
  *
  * @throws RangeError naming the part that is wrong
  */
 export function parseSendPolicy(text: string): SendPolicy {
-  if (text === "none") return { text, sources: new Set(), ids: [] };
-  if (text === "link") return { text, sources: new Set(["link", "bridge"]), ids: [] };
-  if (text === "all") return { text, sources: ALL_SOURCES, ids: [] };
-  const ids = parseFilters(text);
-  if (ids.length === 0) throw new RangeError(`expected none, link, all or a list of ids, got ${JSON.stringify(text)}`);
-  if (ids.some((filter) => filter.inverted)) throw new RangeError("an allow-list names what may be sent: no ~ in it");
-  return { text, sources: ALL_SOURCES, ids };
+  return { text, rules: parseSendRules(text) };
 }
 
-/** Whether a frame with this id word may be sent. Error frames never may: they are the kernel's to make. */
+/**
+ * Reads a policy in either form; `add` is told every mistake with its place below `path`. With a mistake the policy is
+ * one under which nothing may be sent.
+ */
+export function checkSendPolicy(send: SendConfig, path: string, add: (path: string, text: string) => void): SendPolicy {
+  let isWrong = false;
+  const wrong = (at: string, text: string): void => {
+    isWrong = true;
+    add(at, text);
+  };
+  const rules =
+    typeof send === "string"
+      ? readText(send, path, wrong)
+      : send.flatMap((item, i) => readItem(item, `${path}[${i}]`, wrong));
+  if (isWrong) return { text: "none", rules: [] };
+  if (typeof send === "string") return { text: send, rules };
+  return { text: rules.length === 0 ? "none" : rules.map((rule) => rule.text).join(", "), rules };
+}
+
+function readText(text: string, path: string, add: (path: string, text: string) => void): SendRule[] {
+  try {
+    return parseSendRules(text);
+  } catch (error) {
+    add(path, messageOf(error));
+    return [];
+  }
+}
+
+function readItem(
+  item: string | SendRuleConfig,
+  path: string,
+  add: (path: string, text: string) => void,
+): readonly SendRule[] {
+  if (typeof item === "string") return readText(item, path, add);
+  const { rule, mistakes } = readSendRule(item);
+  for (const { key, text } of mistakes) add(key === "" ? path : `${path}.${key}`, text);
+  return [rule];
+}
+
+/**
+ * Whether some rule names frames with this id word from this source, whatever else it asks for: what is refused here is
+ * never sent. Error frames never are: they are the kernel's to make.
+ */
 export function maySend(policy: SendPolicy, source: SendSource, idWord: number): boolean {
-  return !isErrorWord(idWord) && policy.sources.has(source) && passesFilters(policy.ids, idWord);
+  if (isErrorWord(idWord)) return false;
+  return policy.rules.some((rule) => rule.sources.has(source) && ((idWord ^ rule.id) & rule.mask) === 0);
 }

@@ -1,16 +1,14 @@
-import type { FrameBatch, SendCode } from "@canfleet/sdk";
+import type { FrameBatch, SendCode, SendSource } from "@canfleet/sdk";
 
-/**
- * Who asks: a host on a raw link that the operator named (dialled, or let in by address), any other host that came to a
- * raw link, an MQTT client, or a bridge of this edge.
- */
-export type SendSource = "link" | "guest" | "mqtt" | "bridge";
+export type { SendSource } from "@canfleet/sdk";
 
 /** Frames that somebody asks to be put on the bus, in order. */
 export interface SendOrder {
   /** Owned by the order from now on; timestamps and own/echo flags are ignored. */
   frames: FrameBatch;
   source: SendSource;
+  /** Who asks, for logs: `host 10.0.0.7:51234`, `MQTT client alice`. Default: by the source. */
+  by?: string;
   /** ms from now within which each frame must be on the bus. */
   ttlMs: number;
   /**

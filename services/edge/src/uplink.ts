@@ -9,18 +9,28 @@ import {
   isCanfleetError,
   messageOf,
   parseTopic,
+  readSendNonce,
   type QoS,
   type SendCode,
   type SendRequest,
 } from "@canfleet/sdk";
 import { SeenNonces } from "./seen-nonces.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Transmitter } from "./transmit.ts";
 
 /** Nonces are remembered this long, ms (docs/wire-mqtt.md 2.2). */
 const NONCE_MEMORY_MS = 60_000;
 const MAX_NONCES = 100_000;
+const ANYBODY = "an MQTT client";
 /** Least time between two warnings of a second edge with our name, ms. */
 const OTHER_EDGE_WARNING_MS = 60_000;
+
+/** A bus that send requests are for. */
+export interface SendTarget {
+  transmitter: Transmitter;
+  /** Told what is refused before it comes to the transmitter. */
+  refusals: Refusals;
+}
 
 export interface UplinkOptions {
   url: string;
@@ -48,7 +58,7 @@ export class Uplink {
   #otherWarnedAt = -Infinity;
   readonly #hub: HubConnection;
   readonly #nonces = new SeenNonces(NONCE_MEMORY_MS, MAX_NONCES);
-  readonly #transmitters = new Map<string, Transmitter>();
+  readonly #targets = new Map<string, SendTarget>();
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -85,7 +95,7 @@ export class Uplink {
   #onConnect(): void {
     const { url, log, onConnect } = this.#options;
     log(`hub ${url} connected`);
-    this.#subscribe(this.#transmitters.keys());
+    this.#subscribe(this.#targets.keys());
     this.#publishState("online");
     onConnect();
   }
@@ -109,8 +119,8 @@ export class Uplink {
   }
 
   /** Executes the send requests of a bus from now on. */
-  addBus(bus: string, transmitter: Transmitter): void {
-    this.#transmitters.set(bus, transmitter);
+  addBus(bus: string, target: SendTarget): void {
+    this.#targets.set(bus, target);
     if (this.isConnected) this.#subscribe([bus]);
   }
 
@@ -157,49 +167,77 @@ export class Uplink {
   }
 
   #onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
-    const { base, edge, log } = this.#options;
+    const { base, edge } = this.#options;
     const parsed = parseTopic(base, topic);
     if (parsed?.edge !== edge) return;
     if (parsed.leaf === "state") this.#onState(payload);
     if (parsed.leaf === "ack") this.#options.onAck(payload);
     if (parsed.leaf === "request" && !retained) this.#options.onRequest(parsed.bus, payload);
     if (parsed.leaf !== "send") return;
-    const transmitter = this.#transmitters.get(parsed.bus);
-    if (!transmitter) return;
-    if (retained) {
-      this.badRequests++;
-      log(`${parsed.bus}: refused a retained send request: only fresh ones are executed`);
-      return;
-    }
+    const target = this.#targets.get(parsed.bus);
+    if (target) this.#onSend(parsed.bus, target, payload, retained);
+  }
+
+  #onSend(bus: string, target: SendTarget, payload: Uint8Array, retained: boolean): void {
+    let request: SendRequest;
     try {
-      this.#execute(parsed.bus, transmitter, decodeSendRequest(payload));
+      request = decodeSendRequest(payload);
     } catch (error) {
       if (!isCanfleetError(error)) throw error;
       this.badRequests++;
-      log(`${parsed.bus}: refused a send request: ${error.message}`);
+      target.refusals.add(ANYBODY, "unreadable", 1, error.message);
+      const nonce = readSendNonce(payload);
+      if (nonce) this.#answer(bus, nonce, ["failed"], [null]);
+      return;
+    }
+    const by = requesterOf(request);
+    if (!retained) this.#execute(bus, target, request, by);
+    else {
+      this.badRequests++;
+      this.#refuse(bus, target, request, by, "retained");
     }
   }
 
-  #execute(bus: string, transmitter: Transmitter, request: SendRequest): void {
+  #answer(bus: string, nonce: Uint8Array, results: SendCode[], timestampsUs: (number | null)[]): void {
+    this.#publish(bus, "sent", encodeSendReport({ nonce, results, timestampsUs }), 1);
+  }
+
+  #refuse(
+    bus: string,
+    { refusals }: SendTarget,
+    { nonce, frames }: SendRequest,
+    by: string,
+    reason: "retained" | "duplicate",
+  ): void {
+    refusals.add(by, reason, frames.count);
+    const code: SendCode = reason === "retained" ? "denied" : reason;
+    const results = Array.from({ length: frames.count }, () => code);
+    this.#answer(
+      bus,
+      nonce,
+      results,
+      results.map(() => null),
+    );
+  }
+
+  #execute(bus: string, target: SendTarget, request: SendRequest, by: string): void {
     const { nonce, ttlMs, frames } = request;
-    const results: SendCode[] = Array.from({ length: frames.count }, () => "duplicate");
-    const timestampsUs: (number | null)[] = results.map(() => null);
-    const answer = (): void => {
-      this.#publish(bus, "sent", encodeSendReport({ nonce, results, timestampsUs }), 1);
-    };
     if (!this.#nonces.add(nonce)) {
-      answer();
+      this.#refuse(bus, target, request, by, "duplicate");
       return;
     }
+    const results: SendCode[] = Array.from({ length: frames.count }, () => "failed");
+    const timestampsUs: (number | null)[] = results.map(() => null);
     let open = frames.count;
-    transmitter.submit({
+    target.transmitter.submit({
       frames,
       source: "mqtt",
+      by,
       ttlMs,
       settled: (row, code, timestampUs) => {
         results[row] = code;
         timestampsUs[row] = timestampUs ?? null;
-        if (--open === 0) answer();
+        if (--open === 0) this.#answer(bus, nonce, results, timestampsUs);
       },
     });
   }
@@ -209,6 +247,11 @@ export class Uplink {
     this.#publishState("offline");
     await this.#hub.close();
   }
+}
+
+/** Who asks. Only a hub that knows its clients says so; what it says is text from a peer. */
+function requesterOf(request: SendRequest & { by?: string }): string {
+  return request.by === undefined ? ANYBODY : `MQTT client ${request.by}`;
 }
 
 function parseState(payload: Uint8Array): { session: number; state: unknown } {
