@@ -22,17 +22,20 @@ export function edgeConfig({ options, positionals }: EdgeArguments, settings: Ed
   const hub = checkedHubUrl(options.hub) ?? settings.hub;
   const name = options.name ?? settings.name;
   const base = checkedBase(options.base) ?? settings.base;
-  const sendOffFile = options["send-off"] ?? settings.sendOffFile;
   const isLinked = buses.some(({ links }) => (links ?? []).length > 0);
   return {
     buses,
     ...(hub === undefined && isLinked ? {} : { hub: hub ?? DEFAULT_HUB_URL }),
     ...(name === undefined ? {} : { name }),
     ...(base === undefined ? {} : { base }),
-    ...(sendOffFile === undefined ? {} : { sendOffFile }),
+    ...sendOff(options["send-off"] ?? settings.sendOffFile),
     ...(settings.bridges === undefined ? {} : { bridges: settings.bridges }),
     ...(settings.batch === undefined ? {} : { batch: settings.batch }),
   };
+}
+
+function sendOff(sendOffFile: string | undefined): Pick<EdgeConfig, "sendOffFile"> {
+  return sendOffFile === undefined ? {} : { sendOffFile };
 }
 
 function fileBuses({ buses = [], bridges = [] }: EdgeSettings, options: EdgeArguments["options"]): BusConfig[] {

@@ -105,7 +105,7 @@ export class Refusals {
 }
 
 function amount(frames: number, reason: RefusalReason): string {
-  const what = reason === "unreadable" ? "request" : "frame";
+  const what = reason === "unreadable" ? "send request" : "frame";
   return frames === 1 ? `a ${what}` : `${frames} ${what}s`;
 }
 

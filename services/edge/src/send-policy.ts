@@ -34,16 +34,16 @@ export function parseSendPolicy(text: string): SendPolicy {
  * one under which nothing may be sent.
  */
 export function checkSendPolicy(send: SendConfig, path: string, add: (path: string, text: string) => void): SendPolicy {
-  let isWrong = false;
+  const mistakes: string[] = [];
   const wrong = (at: string, text: string): void => {
-    isWrong = true;
+    mistakes.push(at);
     add(at, text);
   };
   const rules =
     typeof send === "string"
       ? readText(send, path, wrong)
       : send.flatMap((item, i) => readItem(item, `${path}[${i}]`, wrong));
-  if (isWrong) return { text: "none", rules: [] };
+  if (mistakes.length > 0) return { text: "none", rules: [] };
   if (typeof send === "string") return { text: send, rules };
   return { text: rules.length === 0 ? "none" : rules.map((rule) => rule.text).join(", "), rules };
 }
