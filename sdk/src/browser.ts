@@ -16,6 +16,8 @@ export * from "./wire/backfill-request.ts";
 export * from "./wire/batch-notes.ts";
 export * from "./wire/send-request.ts";
 export * from "./wire/topics.ts";
+export * from "./control/control-request.ts";
+export * from "./control/control-response.ts";
 export { Continuity } from "./continuity.ts";
 export * from "./hub-connection.ts";
 export * from "./mqtt-bus.ts";

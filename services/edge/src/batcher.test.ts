@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decodeBatch, FrameBatch, type Losses } from "@canfleet/sdk";
+import { decodeBatch, ERR_FLAG, FrameBatch, parseFilters, type Losses } from "@canfleet/sdk";
 import { Batcher } from "./batcher.ts";
 
 const LIMITS = { maxFrames: 4, maxBytes: 1024, maxAgeMs: 1000 };
@@ -49,6 +49,25 @@ describe("Batcher", () => {
       ],
     );
     assert.deepEqual([...taken[1]!.timestampUs], [50, 60, 70, 80]);
+  });
+
+  it("sends a batch at once when an urgent frame is in it, error frames apart", () => {
+    const { batcher, taken } = rig({ maxFrames: 100, maxBytes: 1024, maxAgeMs: 60_000 });
+    batcher.setUrgent(parseFilters("101"));
+    batcher.add(numbered(0, [10]));
+    const error = FrameBatch.of({ idWord: ERR_FLAG | 0x101, timestampUs: 15 });
+    Object.assign(error, { epoch: 7, seq: 1 });
+    batcher.add(error);
+    assert.equal(taken.length, 0);
+    batcher.add(numbered(2, [20, 30, 40]));
+    assert.deepEqual(
+      taken.map(({ seq, count }) => [seq, count]),
+      [[0, 5]],
+    );
+    batcher.setUrgent([]);
+    batcher.add(numbered(5, [50, 60]));
+    assert.equal(taken.length, 1);
+    batcher.flush();
   });
 
   it("closes a batch at the byte limit", () => {

@@ -1,4 +1,14 @@
-import { addLosses, encodeBatch, FrameBatch, MAX_DT_US, type BatchNotes, type Losses } from "@canfleet/sdk";
+import {
+  addLosses,
+  encodeBatch,
+  FrameBatch,
+  isErrorWord,
+  MAX_DT_US,
+  passesFilters,
+  type BatchNotes,
+  type CanFilter,
+  type Losses,
+} from "@canfleet/sdk";
 import type { BatchLimits } from "./config.ts";
 
 /** Where closed batches go. */
@@ -16,12 +26,18 @@ export class Batcher {
   readonly #pending: FrameBatch;
   #lost: Losses = {};
   #timer: NodeJS.Timeout | undefined;
+  #urgent: readonly CanFilter[] = [];
 
   constructor(limits: BatchLimits, taker: BatchTaker) {
     this.#limits = limits;
     this.#taker = taker;
     // One frame must always fit, whatever the byte limit.
     this.#pending = new FrameBatch(limits.maxFrames, Math.max(64, limits.maxBytes));
+  }
+
+  /** Frames that match send the batch that they are in at once; none: no frame does. Error frames never do. */
+  setUrgent(urgent: readonly CanFilter[]): void {
+    this.#urgent = urgent;
   }
 
   /** Adds numbered frames; copies them. */
@@ -34,7 +50,16 @@ export class Batcher {
       row += this.#pending.append(batch, row, end);
       if (row < batch.count || this.#isFull()) this.flush();
     }
+    if (this.#urgent.length > 0 && this.#hasUrgent(batch)) this.flush();
     if (this.#pending.count > 0) this.#timer ??= setTimeout(() => this.flush(), this.#limits.maxAgeMs);
+  }
+
+  #hasUrgent(batch: FrameBatch): boolean {
+    for (let i = 0; i < batch.count; i++) {
+      const idWord = batch.idWord[i]!;
+      if (!isErrorWord(idWord) && passesFilters(this.#urgent, idWord)) return true;
+    }
+    return false;
   }
 
   #begin(batch: FrameBatch, row: number): void {

@@ -32,6 +32,16 @@ export interface CanInterface {
    * Undefined where there is none to ask (a virtual interface, a log) or nobody who can; absent where there never is.
    */
   controller?(): Promise<ControllerInfo | undefined>;
+  /**
+   * Has the kernel send a frame at once and then each `periodUs` (1,000 or more), in place of what ran in `slot`, 0–63.
+   * A period of 0 changes the frame of a slot that runs: same id, same kind; the beat stays. Sent frames come back with
+   * `FLAG_OWN`. What runs ends with `stopPeriodic`, when the interface is deleted, and when the process ends in any way.
+   *
+   * Absent where no kernel does it. @returns why not; undefined when it runs
+   */
+  startPeriodic?(slot: number, frame: FrameBatch, periodUs: number): SendRefusal | undefined;
+  /** Ends what runs in a slot; present where `startPeriodic` is. */
+  stopPeriodic?(slot: number): void;
   close(): Promise<void>;
 }
 

@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "can_socket.h"
+#include "periodic.h"
 
 /*
  * Gather only while waiting gatherMs brings two frames or more: 20 came within ten times as long. With 1 ms that is
@@ -31,6 +32,7 @@
 
 struct bus {
   struct can_socket can;
+  struct periodic periodic;
   struct columns columns;
   uv_poll_t poll;
   uv_timer_t timer;
@@ -84,6 +86,7 @@ static void close_bus(struct bus *bus) {
   uv_close((uv_handle_t *)&bus->poll, on_handle_closed);
   uv_close((uv_handle_t *)&bus->timer, on_handle_closed);
   can_socket_close(&bus->can);
+  periodic_stop_all(&bus->periodic);
   if (!bus->in_call) napi_async_destroy(bus->env, bus->context);
   delete_reference(bus, &bus->column_arrays);
   delete_reference(bus, &bus->on_frames);
@@ -348,6 +351,7 @@ static napi_value addon_open(napi_env env, napi_callback_info info) {
 
   struct bus *bus = calloc(1, sizeof *bus);
   if (!bus) return throw_errno(env, ENOMEM);
+  periodic_init(&bus->periodic);
   int result = can_socket_open(&bus->can, channel, receive_buffer_bytes);
   if (result < 0) {
     free(bus);
@@ -439,15 +443,20 @@ static napi_value addon_send(napi_env env, napi_callback_info info) {
   return napi_create_uint32(env, sent, &result) == napi_ok ? result : NULL;
 }
 
+static napi_value name_of(napi_env env, int error) {
+  napi_value result;
+  const char *name = error ? uv_err_name(-error) : "";
+  return napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result) == napi_ok ? result : NULL;
+}
+
 /* refusal(handle) -> name of the error that ended the last send */
 static napi_value addon_refusal(napi_env env, napi_callback_info info) {
   size_t argc = 1;
-  napi_value argv[1], result;
+  napi_value argv[1];
   struct bus *bus;
   if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 1 || !(bus = bus_of(env, argv[0])))
     return type_error(env, "refusal(handle)");
-  const char *name = bus->refusal ? uv_err_name(-bus->refusal) : "";
-  return napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result) == napi_ok ? result : NULL;
+  return name_of(env, bus->refusal);
 }
 
 /* setFilters(handle, words): Uint32Array of id, mask and 0 or 1 for "inverted", filter after filter */
@@ -470,6 +479,47 @@ static napi_value addon_set_filters(napi_env env, napi_callback_info info) {
   return result < 0 ? throw_errno(env, -result) : NULL;
 }
 
+static bool read_slot(napi_env env, napi_value value, uint32_t *slot) {
+  return napi_get_value_uint32(env, value, slot) == napi_ok && *slot < PERIODIC_SLOTS;
+}
+
+/*
+ * startPeriodic(handle, slot, idWord, length, dlc, flags, dataOffset, data, row, periodUs) -> name of the error, or "";
+ * a period of 0 changes the frame of a slot that runs
+ */
+static napi_value addon_start_periodic(napi_env env, napi_callback_info info) {
+  size_t argc = 10;
+  napi_value argv[10];
+  struct bus *bus;
+  struct columns columns;
+  uint32_t slot, row, period_us;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 10 || !(bus = bus_of(env, argv[0])) ||
+      !read_slot(env, argv[1], &slot) || napi_get_value_uint32(env, argv[8], &row) != napi_ok || row == UINT32_MAX ||
+      napi_get_value_uint32(env, argv[9], &period_us) != napi_ok || !read_send_columns(env, argv + 2, row + 1, &columns))
+    return type_error(env, "startPeriodic(handle, slot, idWord, length, dlc, flags, dataOffset, data, row, periodUs)");
+  if (!bus->open) return name_of(env, ENODEV);
+  const void *frame;
+  int size = can_socket_frame(&bus->can, &columns, row, &frame);
+  if (size < 0) return name_of(env, -size);
+  if (can_socket_is_bus_off(&bus->can)) return name_of(env, ENETDOWN);
+  int result = period_us == 0 ? periodic_change(&bus->periodic, slot, frame, size)
+                              : periodic_start(&bus->periodic, slot, bus->can.at_open.index, frame, size, period_us);
+  return name_of(env, -result);
+}
+
+/* stopPeriodic(handle, slot): may be called again */
+static napi_value addon_stop_periodic(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  struct bus *bus;
+  uint32_t slot;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 2 || !(bus = bus_of(env, argv[0])) ||
+      !read_slot(env, argv[1], &slot))
+    return type_error(env, "stopPeriodic(handle, slot)");
+  periodic_stop(&bus->periodic, slot);
+  return NULL;
+}
+
 /* close(handle): nothing is called any more; may be called again */
 static napi_value addon_close(napi_env env, napi_callback_info info) {
   size_t argc = 1;
@@ -487,7 +537,8 @@ NAPI_MODULE_INIT() {
     napi_callback function;
   } functions[] = {
       {"open", addon_open},     {"describe", addon_describe},      {"probe", addon_probe}, {"send", addon_send},
-      {"refusal", addon_refusal}, {"setFilters", addon_set_filters}, {"close", addon_close},
+      {"refusal", addon_refusal}, {"setFilters", addon_set_filters}, {"startPeriodic", addon_start_periodic},
+      {"stopPeriodic", addon_stop_periodic}, {"close", addon_close},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

@@ -340,3 +340,13 @@ uint32_t can_socket_send(struct can_socket *can, const struct columns *columns, 
   }
   return sent;
 }
+
+int can_socket_frame(struct can_socket *can, const struct columns *columns, uint32_t row, const void **frame) {
+  int error = gather(can, columns, row, 0);
+  if (error) return -error;
+  if (can->tx_iov[0].iov_len == CANFD_MTU && can->at_open.mtu < (int)CANFD_MTU) return -EOPNOTSUPP;
+  *frame = &can->tx[0];
+  return (int)can->tx_iov[0].iov_len;
+}
+
+bool can_socket_is_bus_off(struct can_socket *can) { return still_bus_off(can); }

@@ -120,4 +120,13 @@ bool can_socket_scatter(struct can_socket *can, int i, const struct columns *col
 uint32_t can_socket_send(struct can_socket *can, const struct columns *columns, uint32_t first, uint32_t count,
                          int *error);
 
+/*
+ * Builds the frame of a row as the kernel takes it. Returns its size, 16 or 72 bytes, and where it is until the next
+ * call; -EINVAL or -EOPNOTSUPP for one that can never be sent here.
+ */
+int can_socket_frame(struct can_socket *can, const struct columns *columns, uint32_t row, const void **frame);
+
+/* Whether the controller is bus-off now, as far as the socket was told. */
+bool can_socket_is_bus_off(struct can_socket *can);
+
 #endif

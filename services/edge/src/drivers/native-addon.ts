@@ -70,7 +70,25 @@ export interface NativeAddon {
   refusal(handle: NativeHandle): string;
   /** Filters one after the other: id, mask, and 1 where inverted, else 0. None lets everything pass. */
   setFilters(handle: NativeHandle, words: Uint32Array): void;
-  /** Nothing is called any more. May be called again. */
+  /**
+   * Has the kernel send row `row` at once and then each `periodUs`, in place of what ran in the slot, 0–63. A period of
+   * 0 gives a slot that runs another frame of the same id and size. Returns the name of the error, or nothing.
+   */
+  startPeriodic(
+    handle: NativeHandle,
+    slot: number,
+    idWord: Uint32Array,
+    length: Uint8Array,
+    dlc: Uint8Array,
+    flags: Uint8Array,
+    dataOffset: Uint32Array,
+    data: Uint8Array,
+    row: number,
+    periodUs: number,
+  ): string;
+  /** May be called again. */
+  stopPeriodic(handle: NativeHandle, slot: number): void;
+  /** Nothing is called any more; periodic sends end. May be called again. */
   close(handle: NativeHandle): void;
 }
 

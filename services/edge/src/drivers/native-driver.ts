@@ -217,6 +217,18 @@ class NativeDriver implements CanInterface {
     if (this.#handle) this.#addon?.setFilters(this.#handle, this.#filterWords);
   }
 
+  startPeriodic(slot: number, frame: FrameBatch, periodUs: number): SendRefusal | undefined {
+    if (!this.#addon || !this.#handle) return { kind: "down", errno: "ENODEV" };
+    const { idWord, length, dlc, flags, dataOffset, data } = frame;
+    const args = [idWord, length, dlc, flags, dataOffset, data] as const;
+    const errno = this.#addon.startPeriodic(this.#handle, slot, ...args, 0, periodUs);
+    return errno === "" ? undefined : refusalOf(errno);
+  }
+
+  stopPeriodic(slot: number): void {
+    if (this.#handle) this.#addon?.stopPeriodic(this.#handle, slot);
+  }
+
   controller(): Promise<ControllerInfo | undefined> {
     return readController(this.channel);
   }
