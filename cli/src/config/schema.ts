@@ -151,6 +151,7 @@ const bus = groupWith(
     latest: flag,
     maxRateHz: number(0.1, 1_000, "Hz"),
     gatherMs: number(0, 10, "ms"),
+    control: oneOf("none", "lease", "stay"),
     links: listOf(link),
   },
   "channel",
@@ -162,6 +163,7 @@ const batch = group({
   maxFrames: whole(1, 4_096, "frames"),
   maxBytes: whole(64, 262_144, "bytes"),
   maxAgeMs: number(0, 1_000, "ms"),
+  urgent: filters,
 });
 
 const SECTIONS = {

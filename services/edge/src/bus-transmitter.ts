@@ -80,6 +80,11 @@ export class BusTransmitter implements Transmitter {
     this.#filters = filters;
   }
 
+  /** What is decided already about a frame that may be sent later; nothing is counted. */
+  get gate(): Pick<SendGate, "outlook" | "capHz" | "spend"> {
+    return this.#gate;
+  }
+
   submit(order: SendOrder): void {
     const deadline = performance.now() + order.ttlMs;
     const free = MAX_WAITING_FRAMES - this.#waitingFrames;

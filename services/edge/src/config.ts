@@ -9,6 +9,7 @@ import {
   parseAddressList,
   parseFilters,
   type CanFilter,
+  type ControlMode,
 } from "@canfleet/sdk";
 import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
 
@@ -46,6 +47,8 @@ export interface BusConfig {
   /** Longest wait for more frames while the bus is busy, ms, 0–10. Default 1. */
   gatherMs?: number;
   links?: LinkConfig[];
+  /** Control from afar: `none`, `lease` (changes end unless renewed) or `stay` (they may stay). Default `lease`. */
+  control?: ControlMode;
 }
 
 export interface BridgeConfig {
@@ -84,7 +87,10 @@ export interface EdgeConfig {
   /** While this file exists nothing is sent on any bus. Default: no such switch. */
   sendOffFile?: string;
   bridges?: BridgeConfig[];
-  batch?: Partial<BatchLimits>;
+  batch?: Partial<BatchLimits> & {
+    /** Frames that send their batch at once, candump syntax. Default: none. */
+    urgent?: string;
+  };
   ledger?: Partial<LedgerLimits>;
 }
 
@@ -99,6 +105,9 @@ export interface CheckedBus {
   latestHz: number | undefined;
   gatherMs: number;
   links: LinkConfig[];
+  control: ControlMode;
+  /** The filters as they were written. */
+  filterText: string;
 }
 
 export interface CheckedConfig {
@@ -109,6 +118,8 @@ export interface CheckedConfig {
   sendOffFile: string | undefined;
   bridges: BridgeConfig[];
   batch: BatchLimits;
+  /** Frames that send their batch at once, in candump's notation. */
+  urgent: string;
   ledger: LedgerLimits;
 }
 
@@ -156,6 +167,8 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   const buses = config.buses.map((bus, i) => check.bus(bus, `buses[${i}]`));
   check.sameNames(buses);
   check.batch({ ...DEFAULT_BATCH, ...config.batch });
+  const urgent = config.batch?.urgent ?? "";
+  check.run("batch.urgent", () => parseFilters(urgent));
   check.ledger({ ...DEFAULT_LEDGER, ...config.ledger });
   (config.bridges ?? []).forEach((bridge, i) =>
     check.run(`bridges[${i}].filters`, () => parseFilters(bridge.filters ?? "")),
@@ -168,6 +181,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     sendOffFile: config.sendOffFile,
     bridges: config.bridges ?? [],
     batch: { ...DEFAULT_BATCH, ...config.batch },
+    urgent,
     ledger: { ...DEFAULT_LEDGER, ...config.ledger },
   };
   return { checked, mistakes: check.mistakes };
@@ -217,6 +231,8 @@ class Checker {
       latestHz,
       gatherMs,
       links: bus.links ?? [],
+      control: bus.control ?? "lease",
+      filterText: bus.filters ?? "",
     };
   }
 

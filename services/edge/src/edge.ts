@@ -1,9 +1,10 @@
-import { CanfleetError, messageOf, type Losses } from "@canfleet/sdk";
+import { CanfleetError, messageOf, parseFilters, type Losses } from "@canfleet/sdk";
 import { hostname } from "node:os";
 import { Batcher } from "./batcher.ts";
 import { startBridge, type RunningBridge } from "./bridge-runner.ts";
 import type { CanInterface } from "./can-interface.ts";
 import { checkEdgeConfig, type BridgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
+import { BusControl } from "./control/bus-control.ts";
 import { hostId } from "./host.ts";
 import { Backfill } from "./ledger/backfill.ts";
 import { BusLedger } from "./ledger/bus-ledger.ts";
@@ -30,6 +31,7 @@ interface Bus {
   relay: BusRelay;
   batcher: Batcher | undefined;
   ledger: BusLedger | undefined;
+  control: BusControl | undefined;
   links: RawLink[];
   ended: boolean;
   /** Frames received at the status before. */
@@ -69,7 +71,7 @@ export class Edge {
       onDisconnect: () => this.#backfill?.disconnected(),
       onDrain: () => this.#backfill?.pump(),
       onAck: (payload) => this.#backfill?.acknowledged(payload),
-      onRequest: (bus, payload) => this.#backfill?.requested(bus, payload),
+      onRequest: (bus, payload) => this.#onRequest(bus, payload),
     });
     this.#uplink = uplink;
     this.#backfill = new Backfill(this.#hubLink, uplink, config.ledger.backfillBytesPerSecond);
@@ -125,14 +127,15 @@ export class Edge {
     const bus: Bus = {
       relay: new BusRelay(this.#events.openInterface(config), config, {
         log: this.#events.log,
-        onLink: () => this.#publishStatus(bus),
-        onBusState: () => this.#publishStatus(bus),
+        onLink: () => this.#onBus(bus),
+        onBusState: () => this.#onBus(bus),
         onController: () => this.#publishInfo(),
         onEnd: () => this.#onEnd(bus),
         isSendOff: () => this.#isSendOff,
       }),
       batcher: undefined,
       ledger: undefined,
+      control: undefined,
       links: [],
       ended: false,
       receivedBefore: 0,
@@ -153,8 +156,42 @@ export class Edge {
     bus.ledger = ledger;
     bus.batcher = batcher;
     this.#backfill?.addBus(config.name, ledger);
+    batcher.setUrgent(parseFilters(this.#config.urgent));
+    bus.control = this.#controlOf(bus, config, batcher);
+    pausePeriodic(bus);
     bus.relay.addOutlet({ publish: (batch) => batcher.add(batch) });
     uplink.addBus(config.name, bus.relay);
+  }
+
+  #controlOf(bus: Bus, config: CheckedBus, batcher: Batcher): BusControl {
+    const { relay } = bus;
+    const { urgent } = this.#config;
+    const control = new BusControl({
+      can: relay.can,
+      transmitter: relay.transmitter,
+      gate: relay.transmitter.gate,
+      control: config.control,
+      configured: { filters: config.filterText, latestHz: config.latestHz ?? null, urgent },
+      apply: {
+        filters: (text) => relay.setLiveFilters(parseFilters(text)),
+        latest: (hz) => relay.setLatest(hz),
+        urgent: (ids) => batcher.setUrgent(parseFilters(`${urgent} ${ids}`)),
+      },
+      onChange: () => this.#publishStatus(bus),
+    });
+    relay.setObserver((batch) => control.observe(batch));
+    return control;
+  }
+
+  #onBus(bus: Bus): void {
+    pausePeriodic(bus);
+    this.#publishStatus(bus);
+  }
+
+  #onRequest(name: string, payload: Uint8Array): void {
+    this.#backfill?.requested(name, payload);
+    const answer = this.#buses.find(({ relay }) => relay.name === name)?.control?.requested(payload);
+    if (answer !== undefined) this.#uplink?.publishResponse(name, answer);
   }
 
   async #startLinks(bus: Bus, config: CheckedBus): Promise<void> {
@@ -241,6 +278,8 @@ export class Edge {
       refusals: relay.refusals.counts,
       sendOff: this.#isSendOff,
       skipped: relay.skipped,
+      filtered: relay.filtered,
+      control: bus.control?.changes(),
       lost: this.#losses(bus),
     });
   }
@@ -271,6 +310,7 @@ export class Edge {
     this.#sendSwitch?.close();
     await Promise.all(this.#bridges.map((bridge) => bridge.stop()));
     for (const bus of this.#buses) {
+      bus.control?.close();
       await bus.relay.close().catch((error: unknown) => this.#events.log(messageOf(error)));
       bus.batcher?.flush();
       this.#publishStatus(bus);
@@ -279,4 +319,9 @@ export class Edge {
     this.#backfill?.close();
     await this.#uplink?.close();
   }
+}
+
+/** Periodic sends rest while the bus carries nothing, so that nothing bursts out when it does again. */
+function pausePeriodic({ control, relay }: Bus): void {
+  control?.periodic.setPaused(relay.link.state !== "up" || relay.monitor.state.state === "bus-off");
 }

@@ -1,4 +1,4 @@
-import { addLoss, FLAG_OWN, type FrameBatch, type Losses } from "@canfleet/sdk";
+import { addLoss, filterBatch, FLAG_OWN, type CanFilter, type FrameBatch, type Losses } from "@canfleet/sdk";
 import { BusMonitor } from "./bus-monitor.ts";
 import { BusTransmitter } from "./bus-transmitter.ts";
 import type { CanInterface, CanSink, LinkState } from "./can-interface.ts";
@@ -36,7 +36,7 @@ export interface RelayEvents {
 /**
  * One bus: reads it, numbers its frames, hands them to the outlets, and owns the way back.
  *
- *     kernel → driver → [latest values] → number (epoch, seq, lost) → raw links
+ *     kernel → driver → [live filters] → [latest values] → number (epoch, seq, lost) → raw links
  *                   ↘ echoes → transmitter ← send orders              ↘ batcher → hub
  *                   ↘ error frames, lengths → monitor → status
  */
@@ -57,7 +57,13 @@ export class BusRelay {
   readonly #can: CanInterface;
   readonly #events: RelayEvents;
   readonly #outlets: Outlet[] = [];
-  readonly #latest: LatestValues | undefined;
+  /** Frames that live filters left out. */
+  filtered = 0;
+  readonly #configuredHz: number | undefined;
+  #latest: LatestValues | undefined;
+  #skippedBefore = 0;
+  #liveFilters: readonly CanFilter[] = [];
+  #observer: ((batch: FrameBatch) => void) | undefined;
   #lostBefore: Losses | undefined;
 
   constructor(can: CanInterface, bus: CheckedBus, events: RelayEvents) {
@@ -76,8 +82,8 @@ export class BusRelay {
       onState: () => this.#onBusState(),
       onController: () => events.onController(),
     });
-    this.#latest =
-      bus.latestHz === undefined ? undefined : new LatestValues(bus.latestHz, (batch) => this.#number(batch));
+    this.#configuredHz = bus.latestHz;
+    this.setLatest(null);
     if (bus.filters.length > 0) can.setFilters(bus.filters);
   }
 
@@ -87,7 +93,26 @@ export class BusRelay {
 
   /** Frames that the latest-value mode replaced by newer ones. */
   get skipped(): number {
-    return this.#latest?.skipped ?? 0;
+    return this.#skippedBefore + (this.#latest?.skipped ?? 0);
+  }
+
+  /** Relays only frames that pass, besides the configured filters, which the driver applies; none: all of those. */
+  setLiveFilters(filters: readonly CanFilter[]): void {
+    this.#liveFilters = filters;
+  }
+
+  /** Hands on the newest frame of each id so often, Hz, but not more often than configured; null: as configured. */
+  setLatest(hz: number | null): void {
+    const wantedHz = Math.min(hz ?? Infinity, this.#configuredHz ?? Infinity);
+    const before = this.#latest;
+    before?.close();
+    this.#skippedBefore += before?.skipped ?? 0;
+    this.#latest = wantedHz === Infinity ? undefined : new LatestValues(wantedHz, (batch) => this.#number(batch));
+  }
+
+  /** Shows everything that the driver reads, before it is filtered; the batch is used again after the call. */
+  setObserver(observer: (batch: FrameBatch) => void): void {
+    this.#observer = observer;
   }
 
   addOutlet(outlet: Outlet): void {
@@ -115,8 +140,12 @@ export class BusRelay {
     }
     this.transmitter.observe(batch);
     this.monitor.frames(batch);
-    if (this.#latest) this.#latest.add(batch);
-    else this.#number(batch);
+    this.#observer?.(batch);
+    const passed = filterBatch(batch, this.#liveFilters);
+    this.filtered += batch.count - passed.count;
+    if (passed.count === 0) return;
+    if (this.#latest) this.#latest.add(passed);
+    else this.#number(passed);
   }
 
   #number(batch: FrameBatch): void {

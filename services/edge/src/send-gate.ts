@@ -38,6 +38,31 @@ export class SendGate {
   }
 
   /**
+   * What may be said of a frame beforehand, without counting it: "denied" never goes onto the bus, "bounded" as far as
+   * a rule's rate leaves room, "free" as far as the cap of the bus does.
+   */
+  outlook(source: SendSource, frames: FrameBatch, row: number): "denied" | "bounded" | "free" {
+    if (this.#isOff() || isErrorWord(frames.idWord[row]!)) return "denied";
+    let outlook: "denied" | "bounded" = "denied";
+    for (let i = 0; i < this.#policy.rules.length; i++) {
+      if (!ruleNames(this.#policy.rules[i]!, source, frames, row)) continue;
+      if (!this.#buckets[i]) return "free";
+      outlook = "bounded";
+    }
+    return outlook;
+  }
+
+  /** The cap of the bus, frames a second; undefined: none. */
+  get capHz(): number | undefined {
+    return this.#cap?.ratePerSecond;
+  }
+
+  /** Counts a frame towards the cap that somebody else has put on the bus for an MQTT client. */
+  spend(): void {
+    this.#cap?.take();
+  }
+
+  /**
    * Asks for one frame, which counts towards the rates when it may be sent: ask once for each.
    *
    * @returns why it may not be sent; undefined when it may

@@ -25,7 +25,12 @@ export class TokenBucket {
     return this.#tokens >= 1;
   }
 
-  /** Counts one that passes. Call it only where `has` has just said yes. */
+  /** What it lets through in the long run, a second. */
+  get ratePerSecond(): number {
+    return this.#perMs * 1000;
+  }
+
+  /** Counts one that passes, or has passed: where `has` had not said yes, those that follow wait the longer. */
   take(): void {
     this.#tokens--;
   }

@@ -9,6 +9,8 @@ export interface Report {
   epoch?: number;
   seq?: number;
   frames?: { received: number; sent: number };
+  filtered?: number;
+  control?: { filters?: string; latestHz?: number; urgent?: string; tasks?: number };
   lost?: { [place: string]: number | null };
   buses?: { [bus: string]: { driver: string; send: string } };
 }
