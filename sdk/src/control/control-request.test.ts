@@ -10,8 +10,8 @@ const bytes = (value: unknown): Uint8Array =>
 
 function problem(value: object): string {
   const read = readControlRequest(bytes(value));
-  assert.equal(read.kind, "problem", JSON.stringify(value));
-  return read.kind === "problem" ? `${read.problem.code}: ${read.problem.error}` : "";
+  assert.ok(read.kind === "problem", JSON.stringify(value));
+  return `${read.problem.code}: ${read.problem.error}`;
 }
 
 function request(value: unknown): ControlRequest {

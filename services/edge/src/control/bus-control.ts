@@ -110,13 +110,16 @@ export class BusControl {
         return undefined;
       case "filters":
         this.#setFilters(request.filters);
-        return this.#hold("filters", request.filters !== "", request);
+        this.#hold("filters", request.filters !== "", request);
+        return undefined;
       case "latest":
         this.#setLatest(request.hz);
-        return this.#hold("latest", request.hz !== null, request);
+        this.#hold("latest", request.hz !== null, request);
+        return undefined;
       case "urgent":
         this.#setUrgent(request.ids);
-        return this.#hold("urgent", request.ids !== "", request);
+        this.#hold("urgent", request.ids !== "", request);
+        return undefined;
       case "periodic":
         return this.#start(request);
       case "stop":
@@ -137,7 +140,7 @@ export class BusControl {
     return code;
   }
 
-  #hold(name: SettingName, isSet: boolean, { by, leaseMs }: { by: string; leaseMs: number | undefined }): undefined {
+  #hold(name: SettingName, isSet: boolean, { by, leaseMs }: { by: string; leaseMs: number | undefined }): void {
     if (isSet) this.#leases.set(name, new Lease(by, leaseMs));
     else this.#leases.delete(name);
   }
