@@ -6,7 +6,8 @@ import { canfleet, startHub, type Hub } from "./support/canfleet.ts";
 import { Controller } from "./support/controller.ts";
 import { Fleet } from "./support/fleet.ts";
 import { Program } from "./support/program.ts";
-import { Candump, must } from "./support/strangers.ts";
+import { ofCanUtils } from "./support/frame-text.ts";
+import { cansend, Candump, must } from "./support/strangers.ts";
 import { until } from "./support/until.ts";
 
 const PERIOD_MS = 50;
@@ -16,12 +17,10 @@ describe("the kernel's broadcast manager", () => {
   let fleet: Fleet;
   let edge: Program;
   let controller: Controller;
-  let candump: Candump;
 
   before(async () => {
     hub = await startHub();
     fleet = await Fleet.connect(hub.url);
-    candump = await Candump.start("vcan0");
     await startEdge();
     controller = await Controller.connect(hub.url, "pi", "vcan0");
   });
@@ -45,7 +44,7 @@ describe("the kernel's broadcast manager", () => {
   const atLeast = (text: string, frames: number): Promise<unknown> =>
     until(`${frames} of ${text}`, () => count(text) >= frames);
 
-  it("keeps the beat, and its frames come back as this host's own but not as echoes", async () => {
+  it("keeps periodic sends, whose frames come back as this host's own but not as echoes", async () => {
     const texts = ["101#01", "101##1AABB", "1FF#R4"];
     for (const text of texts) {
       const settings = await controller.ok(periodic(text));
@@ -55,14 +54,11 @@ describe("the kernel's broadcast manager", () => {
     for (const text of texts) {
       const own = controller.times.filter((one) => one.text === text);
       assert.ok(own.every(({ flags }) => (flags & (FLAG_OWN | FLAG_ECHO)) === FLAG_OWN));
-      // However late single beats are on a busy machine, the beat itself does not slip: most are where they belong.
-      const slips = own.map(({ timestampUs }) => beatError(timestampUs - own[0]!.timestampUs)).sort((a, b) => a - b);
-      assert.ok(slips[Math.floor(slips.length / 2)]! < PERIOD_MS / 4, `${text}: ${slips.join(" ")}`);
     }
     await until("counts", async () => (await controller.ok({ op: "get" })).tasks.every(({ sent }) => sent >= 40));
   });
 
-  it("sends other data without losing the beat, and refuses what may not be sent", async () => {
+  it("sends other data in their place, and refuses what may not be sent", async () => {
     await controller.ok(periodic("102#01", "t"));
     await atLeast("102#01", 3);
     await controller.ok(periodic("102#02", "t"));
@@ -81,28 +77,27 @@ describe("the kernel's broadcast manager", () => {
     await new Promise((resolve) => setTimeout(resolve, 20 * PERIOD_MS));
     await must("ip", "link", "set", "vcan0", "up");
     await atLeast("103#01", before + 5);
-    // A burst would have several frames in one period.
-    const times = controller.times.filter((one) => one.text === "103#01").slice(before);
-    const steps = times.slice(1).map(({ timestampUs }, i) => (timestampUs - times[i]!.timestampUs) / 1000);
-    const short = steps.filter((ms) => ms < PERIOD_MS / 5);
-    assert.ok(short.length <= 1, `steps of ${steps.join(" ")} ms`);
+    // A burst would have more frames than there were periods.
+    const timesUs = controller.times.filter((one) => one.text === "103#01").map(({ timestampUs }) => timestampUs);
+    const spanMs = (timesUs.at(-1)! - timesUs[before]!) / 1000;
+    assert.ok(timesUs.length - before <= spanMs / PERIOD_MS + 2, `${timesUs.length - before} in ${spanMs} ms`);
   });
 
   it("ends with the edge, however that ends", async () => {
     await controller.ok(periodic("104#01", "t"));
     await atLeast("104#01", 3);
     await edge.stop("SIGKILL");
-    const before = candump.frames.length;
-    await new Promise((resolve) => setTimeout(resolve, 10 * PERIOD_MS));
-    // One may have been on its way to candump.
-    assert.ok(candump.frames.length <= before + 1);
+    const candump = await Candump.start("vcan0");
+    const marks = ["7F0#00", "7F1#00"];
+    for (const mark of marks) {
+      await cansend("vcan0", mark);
+      await candump.seen(mark);
+      await new Promise((resolve) => setTimeout(resolve, 10 * PERIOD_MS));
+    }
+    const { frames } = candump;
+    const [first, second] = marks.map((mark) => frames.indexOf(ofCanUtils(mark))) as [number, number];
+    assert.equal(second, first + 1, frames.slice(first).join(" "));
     await startEdge();
     assert.deepEqual((await controller.ok({ op: "get" })).tasks, []);
   });
 });
-
-/** Distance from the nearest beat, ms. */
-function beatError(sinceFirstUs: number): number {
-  const ms = sinceFirstUs / 1000;
-  return Math.abs(ms - Math.round(ms / PERIOD_MS) * PERIOD_MS);
-}

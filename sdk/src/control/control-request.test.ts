@@ -10,7 +10,7 @@ const bytes = (value: unknown): Uint8Array =>
 
 function problem(value: object): string {
   const read = readControlRequest(bytes(value));
-  assert.ok(read.kind === "problem", JSON.stringify(value));
+  if (read.kind !== "problem") assert.fail(JSON.stringify(value));
   return `${read.problem.code}: ${read.problem.error}`;
 }
 
