@@ -109,10 +109,8 @@ export class HubConnection {
       this.#options.onDisconnect?.(this.#lastError ? messageOf(this.#lastError) : "connection closed");
   }
 
-  /** Grows to the maximum; up to half of it is taken off at random, so that a fleet does not return in one instant. */
   #nextPauseMs(): number {
-    const fullMs = Math.min(this.#maxReconnectMs, FIRST_RECONNECT_MS * 2 ** this.#attempts++);
-    return Math.round(fullMs * (1 - Math.random() / 2));
+    return reconnectPauseMs(this.#attempts++, this.#maxReconnectMs, Math.random());
   }
 
   get isConnected(): boolean {
@@ -223,6 +221,19 @@ export class HubConnection {
     clearTimeout(timer);
     this.#client.stream.destroy();
   }
+}
+
+/**
+ * Pause before the next attempt to connect, ms: grows to the maximum; up to half of it is taken off at random, so that a
+ * fleet does not return in one instant.
+ *
+ * @param attempt attempts since the last connection, from 0
+ * @param maxMs longest pause
+ * @param chance 0 up to, not including, 1
+ */
+export function reconnectPauseMs(attempt: number, maxMs: number, chance: number): number {
+  const fullMs = Math.min(maxMs, FIRST_RECONNECT_MS * 2 ** attempt);
+  return Math.round(fullMs * (1 - chance / 2));
 }
 
 function assertHubUrl(url: string): void {

@@ -5,13 +5,16 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { TestContext } from "node:test";
 import assert from "node:assert/strict";
 import type { EdgeConfig } from "@canfleet/edge";
+import type { HubLimits } from "@canfleet/hub";
 import { MqttBus, type MqttBusOptions } from "@canfleet/sdk";
 import { Ledger } from "./ledger.ts";
 import type { EdgeProcessOptions } from "./edge-process.ts";
+import type { FleetProcessOptions } from "./fleet-process.ts";
+import type { HubReport } from "./hub-process.ts";
 import type { LoadRate } from "./load-interface.ts";
+import type { SubscriberOptions, SubscriberReport } from "./subscriber-process.ts";
 
 /** 500 batches/s of 2 kB. */
 export const FULL_LOAD: LoadRate = { batchesPerSecond: 500, framesPerBatch: 32 };
@@ -19,13 +22,33 @@ export const FULL_LOAD: LoadRate = { batchesPerSecond: 500, framesPerBatch: 32 }
 export const SOAK = process.env.SOAK === "1" ? 10 : 1;
 const LIMIT_MS = 90_000;
 
-interface RunningEdge {
+export interface RunningEdge {
   name: string;
   process: ChildProcess;
   countFile: string;
   options: EdgeProcessOptions;
   /** Count files of this edge's earlier lives. */
   earlier: string[];
+}
+
+/** What ends a rig: a test, or a program. */
+export interface Scope {
+  after(end: () => Promise<void>): void;
+}
+
+/** What a rig's hub is, and all that the complete subscriber is not told by default. */
+export interface RigOptions extends Partial<MqttBusOptions> {
+  /** Default: those of the hub. */
+  hubLimits?: Partial<HubLimits>;
+}
+
+/** A client as `/api/clients` shows it. */
+export interface HubClient {
+  id: string;
+  subscriptions: number;
+  sentMessages: number;
+  droppedMessages: number;
+  queuedBytes: number;
 }
 
 export interface Report {
@@ -46,9 +69,15 @@ export class Rig {
   bus: MqttBus | undefined;
   port = 0;
   #lives = 0;
+  readonly #subscribers: ChildProcess[] = [];
+  readonly #hubLimits: Partial<HubLimits>;
 
-  static async start(t: TestContext, options: Partial<MqttBusOptions> = {}): Promise<Rig> {
-    const rig = new Rig();
+  private constructor(hubLimits: Partial<HubLimits>) {
+    this.#hubLimits = hubLimits;
+  }
+
+  static async start(t: Scope, { hubLimits = {}, ...options }: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig(hubLimits);
     t.after(() => rig.#end());
     rig.port = await freePort();
     await rig.startHub();
@@ -64,7 +93,40 @@ export class Rig {
   }
 
   async startHub(): Promise<void> {
-    this.hub = await spawn("hub-process.js", [String(this.port)]);
+    const config = { limits: this.#hubLimits, http: { host: "127.0.0.1", port: 0 } };
+    this.hub = await spawn("hub-process.js", [String(this.port), JSON.stringify(config)]);
+  }
+
+  /** Memory of the hub, bytes, and where its page is. */
+  async hubReport(): Promise<HubReport> {
+    return (await ask(this.hub!)) as HubReport;
+  }
+
+  /** The hub's list of clients; those with most drops first. */
+  async hubClients(): Promise<HubClient[]> {
+    const { httpUrl } = await this.hubReport();
+    const answer = (await (await fetch(`${httpUrl}/api/clients`)).json()) as { clients: HubClient[] };
+    return answer.clients;
+  }
+
+  /** One of the hub's counters, all its labels together, or of one label value. */
+  async hubMetric(name: string, label = ""): Promise<number> {
+    const { httpUrl } = await this.hubReport();
+    const text = await (await fetch(`${httpUrl}/metrics`)).text();
+    const lines = text.split("\n").filter((line) => line.startsWith(name) && line.includes(label));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+
+  /** A process with live subscribers; ready when it is subscribed. */
+  async startSubscriber(options: Omit<SubscriberOptions, "url">): Promise<ChildProcess> {
+    const subscriber = await spawn("subscriber-process.js", [JSON.stringify({ url: this.url, ...options })]);
+    this.#subscribers.push(subscriber);
+    return subscriber;
+  }
+
+  /** What the subscribers of a process have, all together. Not while it is stopped. */
+  async subscriberReport(subscriber: ChildProcess): Promise<SubscriberReport> {
+    return (await ask(subscriber)) as SubscriberReport;
   }
 
   /** SIGKILL, and its end. */
@@ -105,10 +167,23 @@ export class Rig {
 
   /** Memory of an edge, bytes. */
   async edgeMemory(edge: RunningEdge): Promise<number> {
-    const answer = once(edge.process, "message");
-    edge.process.send("report");
-    const [{ rss }] = (await answer) as [{ rss: number }];
-    return rss;
+    return ((await ask(edge.process)) as { rss: number }).rss;
+  }
+
+  /**
+   * Many edges in one process, each with a connection and a bus of its own. They are ended and slowed down together.
+   *
+   * @returns the process; asked for a report it tells when each edge connected
+   */
+  async startFleet(count: number, rate: LoadRate): Promise<ChildProcess> {
+    const names = Array.from({ length: count }, (_, i) => `fleet-${i}`);
+    const countFiles = names.map((name) => join(this.folder, `${name}-${this.#lives++}`));
+    const options: FleetProcessOptions = { hub: this.url, rate, edges: names.map((n, i) => [n, countFiles[i]!]) };
+    const process = await spawn("fleet-process.js", [JSON.stringify(options)]);
+    names.forEach((name, i) =>
+      this.edges.push({ name, process, countFile: countFiles[i]!, options: undefined as never, earlier: [] }),
+    );
+    return process;
   }
 
   /** What an edge made in each of its lives so far, the last one last. */
@@ -123,11 +198,16 @@ export class Rig {
   async settle(id: string, slack = 0): Promise<Report> {
     for (const edge of this.edges) edge.process.kill("SIGUSR2");
     await sleep(100);
+    return this.#print(id, await this.balance(slack));
+  }
+
+  /** Waits until everything that was made up to now is accounted for; the load goes on. Judges nothing. */
+  async balance(slack = 0): Promise<Report> {
     const targets = this.edges.map((edge) => this.produced(edge));
     const endMs = performance.now() + LIMIT_MS;
     for (;;) {
       const report = this.#report(targets, slack);
-      if (report.unexplained === 0 || performance.now() > endMs) return this.#print(id, report);
+      if (report.unexplained === 0 || performance.now() > endMs) return report;
       await sleep(50);
     }
   }
@@ -164,7 +244,8 @@ export class Rig {
 
   async #end(): Promise<void> {
     await this.bus?.shutdown();
-    await Promise.all([...this.edges.map(({ process }) => kill(process)), this.hub && kill(this.hub)]);
+    const processes = new Set([...this.edges.map(({ process }) => process), ...this.#subscribers]);
+    await Promise.all([...[...processes].map(kill), this.hub && kill(this.hub)]);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -181,6 +262,13 @@ async function spawn(script: string, args: string[]): Promise<ChildProcess> {
   ended.catch(() => undefined);
   await Promise.race([ready, ended]);
   return child;
+}
+
+/** Asks a process of the rig for its report. */
+export async function ask(child: ChildProcess): Promise<unknown> {
+  const answer = once(child, "message");
+  child.send("report");
+  return ((await answer) as [unknown])[0];
 }
 
 async function kill(child: ChildProcess): Promise<void> {
