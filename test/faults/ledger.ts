@@ -42,7 +42,9 @@ export class Ledger {
 
   /** Frames below `produced` of an epoch: delivered, stated as lost, neither. */
   account(channel: string, epoch: number, produced: number): { delivered: number; lost: number; unexplained: number } {
-    const entry = this.#of(channel, epoch);
+    // Looking must not make an epoch: they are told apart by their order.
+    const entry = this.#epochs.get(`${channel}@${epoch}`);
+    if (!entry) return { delivered: 0, lost: 0, unexplained: produced };
     const sum = (set: RangeSet): number =>
       set.within(0, produced).reduce((frames, [from, to]) => frames + to - from, 0);
     const delivered = sum(entry.delivered);
