@@ -17,8 +17,11 @@ export interface SoakOptions {
 const MIB = 1024 * 1024;
 const FRAMES_PER_BATCH = 32;
 const HISTORY_BYTES = 64 * MIB;
-/** What an edge that is killed may lose: what was not closed, and what its process had not handed to the kernel, ms. */
-const FLUSH_MS = 20;
+/**
+ * What an edge that is killed may lose: what one turn of its event loop makes, ms. That is 20 at most where it has a
+ * processor to itself; a load that was kept waiting makes up for this much at once.
+ */
+const FLUSH_MS = 200;
 const SAMPLE_MS = 5_000;
 /** Memory is judged from runs of this length on, after its first minutes. */
 const JUDGED_MINUTES = 30;
