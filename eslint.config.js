@@ -5,6 +5,7 @@ import tseslint from "typescript-eslint";
 const LIBRARY_DOORS = {
   aedes: ["services/hub/src/broker.ts", "services/hub/src/delivery.ts"],
   mqtt: ["sdk/src/hub-connection.ts"],
+  "mqtt-packet": ["sdk/src/mqtt-numbers.ts"],
   "cbor-x": ["sdk/src/wire/cbor.ts"],
   socketcan: ["services/edge/src/drivers/socketcan-library.ts"],
   ws: ["services/hub/src/listeners.ts"],

@@ -110,10 +110,10 @@ export async function startPythonApp(
   return { app, port };
 }
 
-/** canfleet's edge on the rig's buses. */
-export async function startEdge(rig: Rig, config: EdgeConfig): Promise<Child> {
+/** canfleet's edge on the rig's buses. `env` is added to its environment. */
+export async function startEdge(rig: Rig, config: EdgeConfig, env: Record<string, string> = {}): Promise<Child> {
   const command = [process.execPath, programPath("edge"), JSON.stringify(config)];
-  const edge = new Child("edge", command, { env: rig.environment(process.execPath) });
+  const edge = new Child("edge", command, { env: { ...rig.environment(process.execPath), ...env } });
   await edge.line();
   return edge;
 }

@@ -1,3 +1,5 @@
+import "./mqtt-numbers.ts";
+
 export * from "./browser.ts";
 export * from "./tcp-bus.ts";
 export * from "./tcp/dialer.ts";

@@ -1,7 +1,9 @@
 import type { BenchRun } from "../bench-run.ts";
+import { fleetScenario } from "./fleet.ts";
 import { hubScenario } from "./hub.ts";
 import { idleScenario } from "./idle.ts";
 import { linkScenario, selfCheckScenario } from "./link.ts";
+import { memoryScenario } from "./memory.ts";
 import { sendScenario } from "./send.ts";
 import { tcpBusScenario } from "./tcpbus.ts";
 import { enduranceScenario, fdScenario, togetherScenario } from "./together.ts";
@@ -14,8 +16,10 @@ export const SCENARIOS = {
   send: sendScenario,
   tcpbus: tcpBusScenario,
   hub: hubScenario,
+  fleet: fleetScenario,
   together: togetherScenario,
   endurance: enduranceScenario,
+  memory: memoryScenario,
   fd: fdScenario,
   wire: wireScenario,
   idle: idleScenario,
