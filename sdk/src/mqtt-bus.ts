@@ -4,11 +4,13 @@ import { FrameBatch, type FrameParts } from "./can/frame-batch.ts";
 import type { Message } from "./can/message.ts";
 import { Continuity, unnumbered } from "./continuity.ts";
 import { CanfleetError } from "./errors.ts";
+import { HeardClock } from "./heard-clock.ts";
 import { HubConnection, type HubConnectionOptions } from "./hub-connection.ts";
 import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
 import { decodeBackfillResponse, encodeBackfillRequest } from "./wire/backfill-request.ts";
 import { decodeBatch } from "./wire/batch.ts";
+import { decodePing } from "./wire/clock-message.ts";
 import {
   decodeSendReport,
   encodeSendRequest,
@@ -16,7 +18,15 @@ import {
   MAX_TTL_MS,
   type SendReport,
 } from "./wire/send-request.ts";
-import { assertBase, assertBusName, assertEdgeName, busTopic, DEFAULT_BASE, parseTopic } from "./wire/topics.ts";
+import {
+  assertBase,
+  assertBusName,
+  assertEdgeName,
+  busTopic,
+  DEFAULT_BASE,
+  edgeTopic,
+  parseTopic,
+} from "./wire/topics.ts";
 
 export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions {
   /** Edge name; "+" hears all edges. */
@@ -64,6 +74,7 @@ export class MqttBus extends BaseBus {
   readonly #order: CompleteOrder | undefined;
   #orderTimer: ReturnType<typeof setInterval> | undefined;
   #requests = 0;
+  readonly #edgeClock = new HeardClock();
   readonly #pending = new Map<string, Pending>();
   #collected: Collected | undefined;
 
@@ -83,7 +94,7 @@ export class MqttBus extends BaseBus {
     return {
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
-      onMessage: (topic, payload) => this.#onMessage(topic, payload),
+      onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onConnect: () => this.connected(),
       onDisconnect: (reason) => this.disconnected(reason),
     };
@@ -102,11 +113,18 @@ export class MqttBus extends BaseBus {
       if (bus.#order) await bus.#hub.subscribe([bus.#topic("backfill"), bus.#topic("response")], 0);
       await bus.#hub.subscribe([bus.#topic("frames")], 0);
       await bus.#hub.subscribe([bus.#topic("sent")], 1);
+      bus.#hearClock();
     } catch (error) {
       await bus.shutdown();
       throw error;
     }
     return bus;
+  }
+
+  /** Without it requests still go out: the edge then judges their age by the way alone. */
+  #hearClock(): void {
+    if (this.#edge === "+" || this.#bus === "+") return;
+    this.#hub.subscribe([edgeTopic(this.#base, this.#edge, "ping")], 0).catch(() => undefined);
   }
 
   #completeOrder(options: CompleteOrderOptions): CompleteOrder {
@@ -127,8 +145,12 @@ export class MqttBus extends BaseBus {
     return busTopic(this.#base, this.#edge, this.#bus, leaf);
   }
 
-  #onMessage(topic: string, payload: Uint8Array): void {
+  #onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
     const parsed = parseTopic(this.#base, topic);
+    if (parsed?.leaf === "ping" && !retained) {
+      const ping = decodePing(payload);
+      if (ping) this.#edgeClock.heard(ping);
+    }
     if (parsed?.bus === undefined) return;
     const channel = `${parsed.edge}/${parsed.bus}`;
     try {
@@ -230,7 +252,14 @@ export class MqttBus extends BaseBus {
     if (!collected || collected !== only) return;
     this.#collected = undefined;
     const nonce = crypto.getRandomValues(new Uint8Array(16));
-    const request = encodeSendRequest(nonce, collected.ttlMs, collected.frames);
+    const request = encodeSendRequest(
+      nonce,
+      collected.ttlMs,
+      collected.frames,
+      0,
+      collected.frames.count,
+      this.#edgeClock.now(),
+    );
     // QoS 0: a transport that repeats a request after an outage would make it stale, or do it twice.
     if (!this.#hub.publish(this.#topic("send"), request)) {
       for (const row of collected.rows) row.reject(unreachable(this.#hub.url));

@@ -4,6 +4,7 @@ import { encodeCbor, uint } from "./cbor.ts";
 import type { MapReader } from "./columns.ts";
 import { frameColumns, readFrameColumns } from "./columns.ts";
 import { openMap } from "./batch.ts";
+import type { EdgeTime } from "./clock-message.ts";
 
 /** What became of one frame of a send request (docs/wire-mqtt.md 2.3). */
 export const SEND_CODES = [
@@ -28,8 +29,10 @@ const SEND_FLAGS = FLAG_FD | FLAG_BRS | FLAG_ESI;
 export interface SendRequest {
   /** 16 random bytes; the same nonce is not executed twice. */
   nonce: Uint8Array;
-  /** ms from arrival at the edge. 1–60,000. */
+  /** ms from `at`, or without it from arrival at the edge. 1–60,000. */
   ttlMs: number;
+  /** The edge's own time when the request was sent, as far as the sender knew it. */
+  at?: EdgeTime;
   frames: FrameBatch;
 }
 
@@ -48,8 +51,10 @@ export function encodeSendRequest(
   frames: FrameBatch,
   from = 0,
   to = frames.count,
+  at?: EdgeTime,
 ): Uint8Array {
-  return encodeCbor({ v: 1, nonce, ttl: ttlMs, ...frameColumns(frames, from, to, SEND_FLAGS) });
+  const sentAt = at ? { clock: at.clock, at: uint(at.atUs) } : {};
+  return encodeCbor({ v: 1, nonce, ttl: ttlMs, ...sentAt, ...frameColumns(frames, from, to, SEND_FLAGS) });
 }
 
 /** @throws CanfleetError `WIRE_BAD_SEND_REQUEST` naming the key that is wrong */
@@ -60,7 +65,9 @@ export function decodeSendRequest(bytes: Uint8Array): SendRequest {
   if (ttlMs === 0) reader.fail("ttl", `1 to ${MAX_TTL_MS} ms`);
   const frames = readFrameColumns(reader, MAX_SEND_FRAMES, SEND_FLAGS);
   if (frames.count === 0) reader.fail("len", "at least 1 frame long");
-  return { nonce, ttlMs, frames };
+  if (!reader.has("at")) return { nonce, ttlMs, frames };
+  const at = { clock: reader.uint("clock", 0xffffffff), atUs: reader.uint("at") };
+  return { nonce, ttlMs, at, frames };
 }
 
 /** The nonce of a send request that is otherwise wrong; undefined when it cannot be read either. */

@@ -11,7 +11,8 @@ const BASE_NAME = /^[A-Za-z0-9_-]{1,32}(\/[A-Za-z0-9_-]{1,32}){0,3}$/;
 export const BUS_TOPICS = ["frames", "backfill", "status", "send", "sent", "request", "response"] as const;
 export type BusTopic = (typeof BUS_TOPICS)[number];
 /** What comes behind the edge in a topic. */
-export type EdgeTopic = "state" | "info" | "ack";
+export const EDGE_TOPICS = ["state", "info", "ack", "ping", "pong"] as const;
+export type EdgeTopic = (typeof EDGE_TOPICS)[number];
 
 export function isEdgeName(name: string): boolean {
   return EDGE_NAME.test(name);
@@ -71,9 +72,8 @@ export function parseTopic(base: string, topic: string): ParsedTopic | undefined
   const [edge = "", second = "", third] = levels;
   if (!isEdgeName(edge) || levels.length < 2 || levels.length > 3) return undefined;
   if (third === undefined) {
-    return second === "state" || second === "info" || second === "ack"
-      ? { edge, bus: undefined, leaf: second }
-      : undefined;
+    const own = EDGE_TOPICS.find((known) => known === second);
+    return own ? { edge, bus: undefined, leaf: own } : undefined;
   }
   const leaf = BUS_TOPICS.find((known) => known === third);
   return isBusName(second) && leaf ? { edge, bus: second, leaf } : undefined;

@@ -3,6 +3,9 @@ import { hostname } from "node:os";
 import { Batcher } from "./batcher.ts";
 import { startBridge, type RunningBridge } from "./bridge-runner.ts";
 import type { CanInterface } from "./can-interface.ts";
+import { EdgeClock } from "./clock/edge-clock.ts";
+import { HubOffset } from "./clock/hub-offset.ts";
+import { isSynchronised, readClocks, WallClock } from "./clock/wall-clock.ts";
 import { checkEdgeConfig, type BridgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
 import { BusControl } from "./control/bus-control.ts";
 import { hostId } from "./host.ts";
@@ -46,6 +49,9 @@ export class Edge {
   readonly #events: Required<EdgeEvents>;
   readonly #uplink: Uplink | undefined;
   readonly #hubLink = new HubLink();
+  readonly #clock = new EdgeClock();
+  readonly #hubOffset = new HubOffset(this.#clock.id);
+  readonly #wallClock = new WallClock();
   readonly #backfill: Backfill | undefined;
   readonly #buses: Bus[] = [];
   readonly #bridges: RunningBridge[] = [];
@@ -63,12 +69,17 @@ export class Edge {
       url: config.hub,
       base: config.base,
       edge: config.name,
+      clock: this.#clock,
       log: this.#events.log,
+      onPong: (pong) => this.#hubOffset.answered(pong, this.#clock.nowUs()),
       onConnect: () => {
         this.#publishAll();
         this.#backfill?.connected();
       },
-      onDisconnect: () => this.#backfill?.disconnected(),
+      onDisconnect: () => {
+        this.#hubOffset.clear();
+        this.#backfill?.disconnected();
+      },
       onDrain: () => this.#backfill?.pump(),
       onAck: (payload) => this.#backfill?.acknowledged(payload),
       onRequest: (bus, payload) => this.#onRequest(bus, payload),
@@ -244,7 +255,7 @@ export class Edge {
       base: this.#config.base,
       buses: Object.fromEntries(buses) as object,
       sendOff: this.#isSendOff,
-      clock: "unknown",
+      clock: isSynchronised() ? "synchronised" : "unknown",
     };
   }
 
@@ -253,6 +264,8 @@ export class Edge {
   }
 
   #tick(): void {
+    const stepUs = this.#wallClock.look();
+    if (stepUs !== 0) this.#events.log(`the clock of this machine was set by ${signed(stepUs / 1e6)} s`);
     for (const bus of this.#buses) {
       bus.relay.monitor.tick();
       const { received } = bus.relay.counters;
@@ -281,7 +294,14 @@ export class Edge {
       filtered: relay.filtered,
       control: bus.control?.changes(),
       lost: this.#losses(bus),
+      clock: this.#clockState(),
     });
+  }
+
+  #clockState(): object {
+    const { wallMs, monotonicMs } = readClocks();
+    const { steps, lastStepUs } = this.#wallClock;
+    return { ...this.#hubOffset.at(wallMs * 1000, monotonicMs * 1000), steps, lastStepUs };
   }
 
   #losses(bus: Bus): Losses {
@@ -324,4 +344,8 @@ export class Edge {
 /** Periodic sends rest while the bus carries nothing, so that nothing bursts out when it does again. */
 function pausePeriodic({ control, relay }: Bus): void {
   control?.periodic.setPaused(relay.link.state !== "up" || relay.monitor.state.state === "bus-off");
+}
+
+function signed(seconds: number): string {
+  return `${seconds > 0 ? "+" : ""}${seconds.toFixed(3)}`;
 }

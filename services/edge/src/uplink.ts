@@ -1,8 +1,12 @@
 import { randomBytes } from "node:crypto";
 import {
   busTopic,
+  decodePing,
+  decodePong,
   decodeSendRequest,
   edgeTopic,
+  type EdgeTopic,
+  encodeClockMessage,
   encodeSendReport,
   HubConnection,
   type HubWill,
@@ -13,7 +17,9 @@ import {
   type QoS,
   type SendCode,
   type SendRequest,
+  type ClockPong,
 } from "@canfleet/sdk";
+import type { EdgeClock } from "./clock/edge-clock.ts";
 import { SeenNonces } from "./seen-nonces.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Transmitter } from "./transmit.ts";
@@ -22,6 +28,8 @@ import type { Transmitter } from "./transmit.ts";
 const NONCE_MEMORY_MS = 60_000;
 const MAX_NONCES = 100_000;
 const ANYBODY = "an MQTT client";
+/** How often the way through the hub is measured, ms. */
+const PING_INTERVAL_MS = 500;
 /** Least time between two warnings of a second edge with our name, ms. */
 const OTHER_EDGE_WARNING_MS = 60_000;
 
@@ -36,6 +44,8 @@ export interface UplinkOptions {
   url: string;
   base: string;
   edge: string;
+  /** Says how old what comes from the hub can be. */
+  clock: EdgeClock;
   log: (text: string) => void;
   /** After each connect: the time to publish everything that is retained. */
   onConnect: () => void;
@@ -44,6 +54,8 @@ export interface UplinkOptions {
   onDrain: () => void;
   /** The hub acknowledges. */
   onAck: (payload: Uint8Array) => void;
+  /** The hub answers a ping. */
+  onPong: (pong: ClockPong) => void;
   /** Somebody asks something of a bus. */
   onRequest: (bus: string, payload: Uint8Array) => void;
 }
@@ -59,6 +71,7 @@ export class Uplink {
   readonly #hub: HubConnection;
   readonly #nonces = new SeenNonces(NONCE_MEMORY_MS, MAX_NONCES);
   readonly #targets = new Map<string, SendTarget>();
+  readonly #pingTimer: NodeJS.Timeout;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -73,6 +86,7 @@ export class Uplink {
       },
       onDrain: options.onDrain,
     });
+    this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
   }
 
   get isConnected(): boolean {
@@ -84,7 +98,7 @@ export class Uplink {
     return { topic: this.#edgeTopic("state"), payload: this.#state("offline"), retain: true };
   }
 
-  #edgeTopic(leaf: "state" | "info" | "ack"): string {
+  #edgeTopic(leaf: EdgeTopic): string {
     return edgeTopic(this.#options.base, this.#options.edge, leaf);
   }
 
@@ -95,9 +109,25 @@ export class Uplink {
   #onConnect(): void {
     const { url, log, onConnect } = this.#options;
     log(`hub ${url} connected`);
+    this.#options.clock.connected();
     this.#subscribe(this.#targets.keys());
     this.#publishState("online");
+    this.#ping();
     onConnect();
+  }
+
+  #ping(): void {
+    this.#hub.publish(this.#edgeTopic("ping"), encodeClockMessage(this.#options.clock.ping()));
+  }
+
+  #onPing(payload: Uint8Array): void {
+    const ping = decodePing(payload);
+    if (ping) this.#options.clock.echoed(ping);
+  }
+
+  #onPong(payload: Uint8Array): void {
+    const pong = decodePong(payload);
+    if (pong) this.#options.onPong(pong);
   }
 
   #publishState(state: "online" | "offline"): void {
@@ -131,7 +161,9 @@ export class Uplink {
     const topics = names.map((bus) => busTopic(base, edge, bus, "send"));
     this.#hub.subscribe([...topics, this.#edgeTopic("state")], 1).catch((error: unknown) => log(messageOf(error)));
     const requests = names.map((bus) => busTopic(base, edge, bus, "request"));
-    this.#hub.subscribe([...requests, this.#edgeTopic("ack")], 0).catch((error: unknown) => log(messageOf(error)));
+    this.#hub
+      .subscribe([...requests, this.#edgeTopic("ack"), this.#edgeTopic("ping"), this.#edgeTopic("pong")], 0)
+      .catch((error: unknown) => log(messageOf(error)));
   }
 
   publishInfo(info: object): void {
@@ -172,6 +204,8 @@ export class Uplink {
     if (parsed?.edge !== edge) return;
     if (parsed.leaf === "state") this.#onState(payload);
     if (parsed.leaf === "ack") this.#options.onAck(payload);
+    if (parsed.leaf === "ping" && !retained) this.#onPing(payload);
+    if (parsed.leaf === "pong" && !retained) this.#onPong(payload);
     if (parsed.leaf === "request" && !retained) this.#options.onRequest(parsed.bus, payload);
     if (parsed.leaf !== "send") return;
     const target = this.#targets.get(parsed.bus);
@@ -207,7 +241,7 @@ export class Uplink {
     { refusals }: SendTarget,
     { nonce, frames }: SendRequest,
     by: string,
-    reason: "retained" | "duplicate",
+    reason: "retained" | "duplicate" | "expired",
   ): void {
     refusals.add(by, reason, frames.count);
     const code: SendCode = reason === "retained" ? "denied" : reason;
@@ -221,9 +255,14 @@ export class Uplink {
   }
 
   #execute(bus: string, target: SendTarget, request: SendRequest, by: string): void {
-    const { nonce, ttlMs, frames } = request;
+    const { nonce, frames } = request;
+    const ttlMs = this.#options.clock.timeLeftMs(request.ttlMs, request.at);
     if (!this.#nonces.add(nonce)) {
       this.#refuse(bus, target, request, by, "duplicate");
+      return;
+    }
+    if (ttlMs <= 0) {
+      this.#refuse(bus, target, request, by, "expired");
       return;
     }
     const results: SendCode[] = Array.from({ length: frames.count }, () => "failed");
@@ -244,6 +283,7 @@ export class Uplink {
 
   /** Says that the edge goes offline on purpose, and ends. */
   async close(): Promise<void> {
+    clearInterval(this.#pingTimer);
     this.#publishState("offline");
     await this.#hub.close();
   }

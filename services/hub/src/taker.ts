@@ -1,7 +1,9 @@
 import {
   busTopic,
+  decodePing,
   edgeTopic,
   encodeAck,
+  encodeClockMessage,
   HubConnection,
   isCanfleetError,
   MAX_ACK_BUSES,
@@ -48,7 +50,7 @@ export class Taker {
     this.#base = base;
     this.#log = log;
     this.#connection = new HubConnection(url, {
-      onMessage: (topic, payload) => this.#onMessage(topic, payload),
+      onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onDisconnect: (reason) => {
         if (!this.#closed) log("warn", `acknowledging: connection to the broker lost: ${reason}`);
       },
@@ -63,6 +65,7 @@ export class Taker {
   async start(): Promise<void> {
     await this.#connection.ready();
     const filters = [busTopic(this.#base, "+", "+", "frames"), busTopic(this.#base, "+", "+", "backfill")];
+    filters.push(edgeTopic(this.#base, "+", "ping"));
     await this.#connection.subscribe(filters, 0);
   }
 
@@ -75,8 +78,9 @@ export class Taker {
     });
   }
 
-  #onMessage(topic: string, payload: Uint8Array): void {
+  #onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
     const parsed = parseTopic(this.#base, topic);
+    if (parsed?.leaf === "ping" && !retained) this.#answerPing(parsed.edge, payload);
     if (parsed?.bus === undefined) return;
     try {
       const { epoch, seq, count } = readBatchHeader(payload);
@@ -86,6 +90,13 @@ export class Taker {
       if (!isCanfleetError(error)) throw error;
       this.badBatches++;
     }
+  }
+
+  #answerPing(edge: string, payload: Uint8Array): void {
+    const ping = decodePing(payload);
+    if (!ping) return;
+    const pong = encodeClockMessage({ ...ping, hub: Date.now() * 1000 });
+    this.#connection.publish(edgeTopic(this.#base, edge, "pong"), pong);
   }
 
   #take(edge: string, bus: string): TakenFrames | undefined {
