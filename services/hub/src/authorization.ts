@@ -1,29 +1,25 @@
-/**
- * Who may do what. Nobody is known yet: the hub listens on loopback unless it is told to trust its network, and
- * everybody who reaches it may do all that `policy.ts` leaves open. Authentication comes in through this interface.
- */
+import type { Credentials, Identity, LoginRefusal } from "./access/identity.ts";
+import { parseSendGrant } from "./access/send-grants.ts";
+
+/** Who gets in, and who may do what that `policy.ts` leaves open (docs/security.md). */
 export interface Authorization {
-  /** Who this is; undefined refuses the connection (CONNACK 5). */
-  identify(credentials: Credentials): Promise<Identity | undefined>;
-  mayPublish(identity: Identity, topic: string): boolean;
+  /** Who this is, or why nobody: "wrong" refuses the connection with CONNACK 5, "later" with CONNACK 3. */
+  identify(credentials: Credentials): Promise<Identity | LoginRefusal>;
+  mayPublish(identity: Identity, topic: string, retain: boolean): boolean;
   maySubscribe(identity: Identity, topicFilter: string): boolean;
+  /** Whether an identity is still what it was: false once it was removed, changed, logged out, or has expired. */
+  stillHolds(identity: Identity): boolean;
+  /** Tells a listener each time that `stillHolds` may have changed. @returns ends it */
+  onChange(listener: () => void): () => void;
 }
 
-export interface Credentials {
-  clientId: string;
-  username: string | undefined;
-  password: Uint8Array | undefined;
-}
+const ANYBODY: Identity = { name: "anybody", kind: "anybody", role: "admin", send: [parseSendGrant("+/+:all")] };
 
-export interface Identity {
-  name: string;
-}
-
-const ANYBODY: Identity = { name: "anybody" };
-
-/** Lets everybody in. */
+/** Lets everybody in who can reach the hub. */
 export const openToAll: Authorization = {
   identify: () => Promise.resolve(ANYBODY),
   mayPublish: () => true,
   maySubscribe: () => true,
+  stillHolds: () => true,
+  onChange: () => () => undefined,
 };

@@ -3,7 +3,9 @@ import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
 import { messageOf } from "@canfleet/sdk";
-import type { Authorization, Identity } from "./authorization.ts";
+import { credentialsOf } from "./access/connection-credentials.ts";
+import type { Identity } from "./access/identity.ts";
+import type { Authorization } from "./authorization.ts";
 import { Delivery, type SessionStore } from "./delivery.ts";
 import type { HubLimits } from "./limits.ts";
 import type { HubLog } from "./log.ts";
@@ -148,9 +150,10 @@ export class Broker {
   }
 
   async #authenticate(client: Client, username: string | undefined, password: Buffer | undefined): Promise<number> {
-    const credentials = { clientId: client.id, username, password };
-    const identity = await this.#options.authorization.identify(credentials);
-    if (!identity) return NOT_AUTHORIZED;
+    const shown = { clientId: client.id, username, password };
+    const identity = await this.#options.authorization.identify(credentialsOf(client.conn, client.req, shown));
+    if (identity === "wrong") return NOT_AUTHORIZED;
+    if (identity === "later") return SERVER_UNAVAILABLE;
     this.#identities.set(client, identity);
     if (this.#bounds.admitSession(client.id, client.clean)) return 0;
     this.#refusals.full++;
@@ -173,7 +176,7 @@ export class Broker {
     if (refusal) return refusal;
     if (retain && !this.#bounds.mayRetain(topic, payload.length)) return "full";
     const identity = client ? this.#identities.get(client) : undefined;
-    return identity && this.#options.authorization.mayPublish(identity, topic) ? undefined : "identity";
+    return identity && this.#options.authorization.mayPublish(identity, topic, retain) ? undefined : "identity";
   }
 
   #maySubscribe(client: Client, { topic }: Subscription): boolean {
