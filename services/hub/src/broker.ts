@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
 import { messageOf } from "@canfleet/sdk";
 import { credentialsOf } from "./access/connection-credentials.ts";
+import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
 import type { Authorization } from "./authorization.ts";
 import { Delivery, type SessionStore } from "./delivery.ts";
@@ -55,6 +56,7 @@ export interface ClientView {
 const NOWHERE = "$SYS/canfleet/refused";
 /** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
 const SERVER_UNAVAILABLE = 3;
+const IDENTIFIER_REJECTED = 2;
 const NOT_AUTHORIZED = 5;
 const DRAIN_MS = 500;
 const DRAIN_POLL_MS = 10;
@@ -68,6 +70,8 @@ export class Broker {
   readonly #options: BrokerOptions;
   readonly #checks = new Map<Duplex, PacketCheck>();
   readonly #identities = new WeakMap<Client, Identity>();
+  readonly #owners = new ClientOwners();
+  readonly #accepted = new Set<Client>();
   readonly #refusals: { [reason in Refusal]: number } = {
     retained: 0,
     reserved: 0,
@@ -92,6 +96,17 @@ export class Broker {
     );
     this.#setHooks();
     this.#listen();
+    options.authorization.onChange(() => this.#endWhatDoesNotHold());
+  }
+
+  /** Ends the connections of identities that were removed or changed. */
+  #endWhatDoesNotHold(): void {
+    for (const client of [...this.#accepted]) {
+      const identity = this.#identities.get(client);
+      if (identity && this.#options.authorization.stillHolds(identity)) continue;
+      this.#options.log("warn", `client ${JSON.stringify(client.id)} disconnected: its rights were changed`);
+      client.close();
+    }
   }
 
   static async create(options: BrokerOptions): Promise<Broker> {
@@ -154,10 +169,23 @@ export class Broker {
     const identity = await this.#options.authorization.identify(credentialsOf(client.conn, client.req, shown));
     if (identity === "wrong") return NOT_AUTHORIZED;
     if (identity === "later") return SERVER_UNAVAILABLE;
+    if (client.conn.destroyed) return SERVER_UNAVAILABLE;
+    if (!this.#owners.mayTake(client.id, identity)) {
+      this.#refusals.identity++;
+      return IDENTIFIER_REJECTED;
+    }
+    if (!this.#bounds.admitSession(client.id, client.clean)) {
+      this.#refusals.full++;
+      return SERVER_UNAVAILABLE;
+    }
     this.#identities.set(client, identity);
-    if (this.#bounds.admitSession(client.id, client.clean)) return 0;
-    this.#refusals.full++;
-    return SERVER_UNAVAILABLE;
+    this.#accepted.add(client);
+    const release = this.#owners.take(client.id, identity, client.clean);
+    client.conn.once("close", () => {
+      this.#accepted.delete(client);
+      release();
+    });
+    return 0;
   }
 
   /** MQTT 3.1.1 has no answer to a refused publish: it is acknowledged and goes nowhere (3.3.5). */

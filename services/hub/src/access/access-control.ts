@@ -125,7 +125,9 @@ export class AccessControl implements Authorization {
   async #identify(credentials: Credentials): Promise<Identity | LoginRefusal> {
     const { username, password, certificate, cookie, isPlain } = credentials;
     if (certificate) return this.#byCertificate(certificate.fingerprint256, certificate.name);
-    if (password === undefined) return (cookie && this.#options.sessions?.identityOf(cookie)) || "wrong";
+    if (password === undefined) {
+      return (cookie === undefined ? undefined : this.#options.sessions?.identityOf(cookie)) ?? "wrong";
+    }
     if (username === HUB_USER) return isSame(password, this.hubSecret) ? hubIdentity() : "wrong";
     if (isPlain && !this.#options.allowPlainPasswords) {
       this.#logLimit.warn("a password came over a connection without TLS from another machine, and was not looked at");

@@ -151,7 +151,7 @@ function common(entry: { [key: string]: unknown }, fail: Fail): AccessEntry {
   const { send = [] } = entry;
   if (!Array.isArray(send) || !send.every((item) => typeof item === "string")) fail("send", "a list of grants");
   try {
-    return { role, send: (send as string[]).map(parseSendGrant) };
+    return { role, send: send.map(parseSendGrant) };
   } catch (error) {
     return fail("send", messageOf(error));
   }

@@ -15,6 +15,7 @@ export type Shown = Pick<Credentials, "clientId" | "username" | "password">;
  * @param request with which a WebSocket was opened; undefined for TCP
  */
 export function credentialsOf(conn: Duplex, request: IncomingMessage | undefined, shown: Shown): Credentials {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- without a request it is the socket
   const socket = request?.socket ?? (conn as Socket);
   const address = peerAddress(socket);
   const certificate = socket instanceof TLSSocket ? certificateOf(socket) : undefined;

@@ -16,16 +16,18 @@ export class TopicRules {
 
   mayPublish(identity: Identity, topic: string, retain: boolean): boolean {
     if (identity.kind === "hub") return true;
-    if (topic.startsWith(`${this.#base}/_bridges/`)) return identity.role === "edge" || identity.send.length > 0;
+    const mayAsk = identity.role === "operator" || identity.role === "admin";
+    if (topic.startsWith(`${this.#base}/_bridges/`)) {
+      return identity.role === "edge" || (mayAsk && identity.send.length > 0);
+    }
     const parsed = parseTopic(this.#base, topic);
     if (!parsed) return false;
     if (identity.role === "edge") {
       const isOwn = parsed.edge === identity.name && EDGE_LEAVES.has(parsed.leaf);
       if (isOwn) return !retain || RETAINED_LEAVES.has(parsed.leaf);
     }
-    if (retain || parsed.bus === undefined) return false;
-    if (parsed.leaf === "send") return grantsBus(identity.send, parsed.edge, parsed.bus);
-    return parsed.leaf === "request" && (identity.role === "operator" || identity.role === "admin");
+    if (!mayAsk || retain || parsed.bus === undefined) return false;
+    return parsed.leaf === "send" ? grantsBus(identity.send, parsed.edge, parsed.bus) : parsed.leaf === "request";
   }
 
   maySubscribe(identity: Identity, topicFilter: string): boolean {
