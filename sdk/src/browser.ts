@@ -1,4 +1,5 @@
 export * from "./errors.ts";
+export * from "./redact.ts";
 export * from "./can/id.ts";
 export * from "./can/dlc.ts";
 export * from "./can/frame-batch.ts";

@@ -22,7 +22,7 @@ export const ERROR_CODES = {
   HUB_UNREACHABLE: "the hub could not be reached",
   HUB_REFUSED: "the hub refused the connection, subscription or publication",
   HUB_UNSAFE_ADDRESS: "the hub would listen beyond this machine without authentication",
-  SEND_DENIED: "the edge does not allow this frame to be sent",
+  SEND_DENIED: "the edge, or the hub for who asks, does not allow this frame",
   SEND_EXPIRED: "the frame was not on the bus before its time to live ended",
   SEND_NO_BUFFER: "the interface's transmit queue stayed full",
   SEND_BUS_OFF: "the controller is bus-off or the interface is down",

@@ -1,5 +1,6 @@
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { CanfleetError, messageOf } from "./errors.ts";
+import { redactUrls } from "./redact.ts";
 
 /** MQTT's own word for how hard delivery is tried. Frames go at 0, states at 1; 2 is not used. */
 export type QoS = 0 | 1;
@@ -10,11 +11,15 @@ export interface HubWill {
   retain: boolean;
 }
 
-export interface HubConnectionOptions {
-  /** Default: `canfleet_` and random digits. */
-  clientId?: string;
+/** Who a client is at the hub. MQTT has no password without a user; for a token the user is "token". */
+export interface HubLogin {
   username?: string;
   password?: string;
+}
+
+export interface HubConnectionOptions extends HubLogin {
+  /** Default: `canfleet_` and random digits. */
+  clientId?: string;
   /** Asked before each attempt to connect, so that a late will can be told from the newest one. */
   will?: () => HubWill;
   /** The peer is taken for dead after 1.5 times this silence, seconds. Default 10. */
@@ -47,6 +52,7 @@ const REFUSED_CODES = new Set([1, 2, 4, 5]);
  * Nothing is queued while there is no connection: what would be stale later is refused now.
  */
 export class HubConnection {
+  /** The address without user and password, to be shown. */
   readonly url: string;
   readonly clientId: string;
   readonly #client: MqttClient;
@@ -65,7 +71,7 @@ export class HubConnection {
    * @throws CanfleetError `CONFIG_INVALID` when the address is none
    */
   constructor(url: string, options: HubConnectionOptions = {}) {
-    this.url = url;
+    this.url = redactUrls(url);
     this.#options = options;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 4 * 1024 * 1024;
     this.#maxReconnectMs = options.maxReconnectMs ?? 4_000;
@@ -241,7 +247,7 @@ function assertHubUrl(url: string): void {
   if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return;
   throw new CanfleetError(
     "CONFIG_INVALID",
-    `hub address ${JSON.stringify(url)}: expected mqtt://HOST[:PORT], mqtts://, ws:// or wss://`,
+    `hub address ${redactUrls(JSON.stringify(url))}: expected mqtt://HOST[:PORT], mqtts://, ws:// or wss://`,
   );
 }
 

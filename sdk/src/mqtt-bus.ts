@@ -5,7 +5,7 @@ import type { Message } from "./can/message.ts";
 import { Continuity, unnumbered } from "./continuity.ts";
 import { CanfleetError } from "./errors.ts";
 import { HeardClock } from "./heard-clock.ts";
-import { HubConnection, type HubConnectionOptions } from "./hub-connection.ts";
+import { HubConnection, type HubConnectionOptions, type HubLogin } from "./hub-connection.ts";
 import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
 import { decodeBackfillResponse, encodeBackfillRequest } from "./wire/backfill-request.ts";
@@ -28,7 +28,7 @@ import {
   parseTopic,
 } from "./wire/topics.ts";
 
-export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions {
+export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, HubLogin {
   /** Edge name; "+" hears all edges. */
   edge: string;
   /** Bus name; "+" hears all buses. */
@@ -40,8 +40,6 @@ export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions {
    * once and in order, late ones included; what nobody has any more is stated as lost. Default "live".
    */
   order?: "live" | "complete";
-  username?: string;
-  password?: string;
   /** How long `connect` waits for the hub, ms. Default 5,000. */
   connectTimeoutMs?: number;
 }

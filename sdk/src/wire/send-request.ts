@@ -24,6 +24,7 @@ export const MAX_SEND_FRAMES = 256;
 /** Longest time to live, ms. */
 export const MAX_TTL_MS = 60_000;
 const NONCE_BYTES = 16;
+const MAX_BY_LENGTH = 64;
 const SEND_FLAGS = FLAG_FD | FLAG_BRS | FLAG_ESI;
 
 export interface SendRequest {
@@ -34,6 +35,8 @@ export interface SendRequest {
   /** The edge's own time when the request was sent, as far as the sender knew it. */
   at?: EdgeTime;
   frames: FrameBatch;
+  /** Who asks, as a hub with access control knows them; absent where nobody was asked. */
+  by?: string;
 }
 
 export interface SendReport {
@@ -44,7 +47,11 @@ export interface SendReport {
   timestampsUs: (number | null)[];
 }
 
-/** Encodes rows `from` up to `to` as a send request. */
+/**
+ * Encodes rows `from` up to `to` as a send request.
+ *
+ * @param by who asks, 1 to 64 characters; the hub alone writes it
+ */
 export function encodeSendRequest(
   nonce: Uint8Array,
   ttlMs: number,
@@ -52,9 +59,11 @@ export function encodeSendRequest(
   from = 0,
   to = frames.count,
   at?: EdgeTime,
+  by?: string,
 ): Uint8Array {
   const sentAt = at ? { clock: at.clock, at: uint(at.atUs) } : {};
-  return encodeCbor({ v: 1, nonce, ttl: ttlMs, ...sentAt, ...frameColumns(frames, from, to, SEND_FLAGS) });
+  const asked = by === undefined ? {} : { by };
+  return encodeCbor({ v: 1, nonce, ttl: ttlMs, ...sentAt, ...frameColumns(frames, from, to, SEND_FLAGS), ...asked });
 }
 
 /** @throws CanfleetError `WIRE_BAD_SEND_REQUEST` naming the key that is wrong */
@@ -65,9 +74,10 @@ export function decodeSendRequest(bytes: Uint8Array): SendRequest {
   if (ttlMs === 0) reader.fail("ttl", `1 to ${MAX_TTL_MS} ms`);
   const frames = readFrameColumns(reader, MAX_SEND_FRAMES, SEND_FLAGS);
   if (frames.count === 0) reader.fail("len", "at least 1 frame long");
-  if (!reader.has("at")) return { nonce, ttlMs, frames };
-  const at = { clock: reader.uint("clock", 0xffffffff), atUs: reader.uint("at") };
-  return { nonce, ttlMs, at, frames };
+  const request: SendRequest = { nonce, ttlMs, frames };
+  if (reader.has("at")) request.at = { clock: reader.uint("clock", 0xffffffff), atUs: reader.uint("at") };
+  if (reader.has("by")) request.by = readRequester(reader);
+  return request;
 }
 
 /** The nonce of a send request that is otherwise wrong; undefined when it cannot be read either. */
@@ -104,6 +114,14 @@ function readNonce(reader: MapReader): Uint8Array {
   const nonce = reader.bytes("nonce");
   if (nonce.length !== NONCE_BYTES) reader.fail("nonce", `${NONCE_BYTES} bytes`);
   return nonce;
+}
+
+function readRequester(reader: MapReader): string {
+  const by = reader.get("by");
+  if (typeof by !== "string" || by === "" || by.length > MAX_BY_LENGTH) {
+    return reader.fail("by", `text of 1 to ${MAX_BY_LENGTH} characters`);
+  }
+  return by;
 }
 
 function isSendCode(value: unknown): value is SendCode {

@@ -1,4 +1,4 @@
-import { messageOf, parseFilters } from "@canfleet/sdk";
+import { messageOf, parseFilters, type HubLogin } from "@canfleet/sdk";
 import { BridgeRegistry } from "./bridge-registry.ts";
 import { Bridge, type BridgeCounters } from "./bridge.ts";
 import type { BridgeConfig } from "./config.ts";
@@ -20,13 +20,13 @@ export interface RunningBridge {
  */
 export async function startBridge(
   config: BridgeConfig,
-  where: { hub: string | undefined; base: string; isSendOff?: () => boolean },
+  where: { hub: string | undefined; base: string; login?: HubLogin; isSendOff?: () => boolean },
   log: (text: string) => void,
 ): Promise<RunningBridge> {
   const specs = [parseBusSpec(config.a), parseBusSpec(config.b)] as const;
   const filters = parseFilters(config.filters ?? "");
   const announced = { a: specs[0].globalName, b: specs[1].globalName, oneWay: config.oneWay ?? false };
-  const registry = where.hub === undefined ? undefined : new BridgeRegistry(where.hub, where.base);
+  const registry = where.hub === undefined ? undefined : new BridgeRegistry(where.hub, where.base, where.login);
   await registry?.join(announced);
   let ended: () => void = () => undefined;
   const end = new Promise<void>((resolve) => {

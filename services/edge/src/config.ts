@@ -5,6 +5,7 @@ import {
   assertEdgeName,
   DEFAULT_BASE,
   MAX_SEND_RATE_HZ,
+  type HubLogin,
   messageOf,
   parseAddressList,
   parseFilters,
@@ -81,6 +82,8 @@ export interface EdgeConfig {
   name?: string;
   /** Hub address, `mqtt://HOST[:PORT]`. Default: none, raw links only. */
   hub?: string;
+  /** Who this edge is at the hub. Default: not said. */
+  login?: HubLogin;
   /** Default "canfleet". */
   base?: string;
   buses: BusConfig[];
@@ -113,6 +116,7 @@ export interface CheckedBus {
 export interface CheckedConfig {
   name: string;
   hub: string | undefined;
+  login: HubLogin;
   base: string;
   buses: CheckedBus[];
   sendOffFile: string | undefined;
@@ -176,6 +180,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   const checked: CheckedConfig = {
     name,
     hub: config.hub,
+    login: config.login ?? {},
     base,
     buses,
     sendOffFile: config.sendOffFile,

@@ -67,6 +67,7 @@ export class Edge {
     if (config.hub === undefined) return;
     const uplink = new Uplink({
       url: config.hub,
+      login: config.login,
       base: config.base,
       edge: config.name,
       clock: this.#clock,

@@ -7,6 +7,7 @@ import {
   TCPBus,
   type Bus,
   type CanFilter,
+  type HubLogin,
 } from "@canfleet/sdk";
 import { localBusName } from "./host.ts";
 import { LocalBus } from "./local-bus.ts";
@@ -33,6 +34,8 @@ export interface OpenBusOptions {
   /** Address of the hub for `edge/bus`. */
   hub: string | undefined;
   base: string;
+  /** Who to be at the hub. Default: not said. */
+  login?: HubLogin;
   log: (text: string) => void;
   onEnd?: () => void;
   /** For a raw link that listens: wait until an edge has connected. Default false. */
@@ -114,7 +117,13 @@ export async function openBus(spec: BusSpec, options: OpenBusOptions): Promise<B
     case "hub": {
       if (options.hub === undefined)
         throw new CanfleetError("CONFIG_INVALID", `bus ${spec.text}: say where the hub is`);
-      return MqttBus.connect(options.hub, { edge: place.edge, bus: place.bus, base: options.base, filters });
+      return MqttBus.connect(options.hub, {
+        ...options.login,
+        edge: place.edge,
+        bus: place.bus,
+        base: options.base,
+        filters,
+      });
     }
     case "local":
       return LocalBus.open(openCanInterface({ channel: place.channel }), {

@@ -9,6 +9,7 @@ import {
   encodeClockMessage,
   encodeSendReport,
   HubConnection,
+  type HubLogin,
   type HubWill,
   isCanfleetError,
   messageOf,
@@ -42,6 +43,7 @@ export interface SendTarget {
 
 export interface UplinkOptions {
   url: string;
+  login: HubLogin;
   base: string;
   edge: string;
   /** Says how old what comes from the hub can be. */
@@ -76,17 +78,22 @@ export class Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#hub = new HubConnection(options.url, {
+      ...options.login,
       clientId: `canfleet-edge-${options.edge}-${randomBytes(3).toString("hex")}`,
       will: () => this.#newSession(),
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onConnect: () => this.#onConnect(),
       onDisconnect: (reason) => {
-        options.log(`hub ${options.url} lost (${reason}), reconnecting`);
+        options.log(`hub ${this.#hub.url} lost (${reason}), reconnecting`);
         options.onDisconnect();
       },
       onDrain: options.onDrain,
     });
     this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
+    // A hub that is away is no news; one that does not want us is, and may be told otherwise any time.
+    this.#hub.ready().catch((error: unknown) => {
+      if (isCanfleetError(error, "HUB_REFUSED")) options.log(`${error.message}; trying again`);
+    });
   }
 
   get isConnected(): boolean {
@@ -107,9 +114,9 @@ export class Uplink {
   }
 
   #onConnect(): void {
-    const { url, log, onConnect } = this.#options;
-    log(`hub ${url} connected`);
-    this.#options.clock.connected();
+    const { log, clock, onConnect } = this.#options;
+    log(`hub ${this.#hub.url} connected`);
+    clock.connected();
     this.#subscribe(this.#targets.keys());
     this.#publishState("online");
     this.#ping();

@@ -1,5 +1,4 @@
 import { isIPv6 } from "node:net";
-import { CanfleetError } from "@canfleet/sdk";
 
 export interface HostPort {
   host: string;
@@ -23,14 +22,4 @@ export function formatAddress({ host, port }: HostPort): string {
 export function reachable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   return host === "::" ? "::1" : host;
-}
-
-/** @throws CanfleetError `HUB_UNSAFE_ADDRESS` */
-export function assertSafeAddress(what: string, address: HostPort): void {
-  if (isLoopback(address.host)) return;
-  throw new CanfleetError(
-    "HUB_UNSAFE_ADDRESS",
-    `${what} ${formatAddress(address)} is reachable from other machines, and the hub cannot tell who connects: ` +
-      "listen on 127.0.0.1, or say --insecure-lan if everybody on that network may read and send CAN frames",
-  );
 }

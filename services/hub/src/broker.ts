@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
-import { messageOf } from "@canfleet/sdk";
+import { busTopic, messageOf, parseTopic } from "@canfleet/sdk";
 import { credentialsOf } from "./access/connection-credentials.ts";
 import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
@@ -199,12 +199,33 @@ export class Broker {
     packet.retain = false;
   }
 
-  #refusalOf(client: Client | null, { topic, payload, retain }: PublishPacket): Refusal | undefined {
+  #refusalOf(client: Client | null, packet: PublishPacket): Refusal | undefined {
+    const { topic, payload, retain } = packet;
     const refusal = this.#policy.refusePublish(topic, retain);
     if (refusal) return refusal;
     if (retain && !this.#bounds.mayRetain(topic, payload.length)) return "full";
     const identity = client ? this.#identities.get(client) : undefined;
-    return identity && this.#options.authorization.mayPublish(identity, topic, retain) ? undefined : "identity";
+    const message = { topic, payload: bytesOf(payload), retain };
+    if (!identity || !this.#options.authorization.mayPublish(identity, message)) return "identity";
+    return this.#refuseSend(identity, packet);
+  }
+
+  /** Looks into a send request: it goes on with the name of who asked, or is answered on the edge's behalf. */
+  #refuseSend(identity: Identity, packet: PublishPacket): Refusal | undefined {
+    if (!packet.topic.endsWith("/send")) return undefined;
+    const parsed = parseTopic(this.#options.base, packet.topic);
+    if (parsed?.leaf !== "send") return undefined;
+    const { edge, bus } = parsed;
+    const verdict = this.#options.authorization.checkSend(identity, edge, bus, bytesOf(packet.payload));
+    if (verdict === "unreadable") return "identity";
+    if ("forward" in verdict) {
+      packet.payload = Buffer.from(verdict.forward);
+      return undefined;
+    }
+    const topic = busTopic(this.#options.base, edge, bus, "sent");
+    const payload = Buffer.from(verdict.answer);
+    this.#aedes.publish({ cmd: "publish", topic, payload, qos: 1, retain: false, dup: false }, () => undefined);
+    return "identity";
   }
 
   #maySubscribe(client: Client, { topic }: Subscription): boolean {
@@ -289,6 +310,11 @@ function connectRefusal(returnCode: number): AuthenticateError {
   // The codes are a `const enum` that exists in the types only.
   // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- Object.assign keeps the number as it is
   return Object.assign(error, { returnCode });
+}
+
+/** A payload as the broker has it: text only for some wills. */
+function bytesOf(payload: string | Buffer): Buffer {
+  return typeof payload === "string" ? Buffer.from(payload) : payload;
 }
 
 function addressOf(client: Client): string {

@@ -8,6 +8,8 @@ export interface Reply {
   contentType: string;
   body: string | Buffer;
   etag?: string;
+  /** Headers of this answer alone. */
+  headers?: { readonly [name: string]: string };
 }
 
 /** What answers a GET of one path. */
@@ -37,6 +39,21 @@ export function text(body: string, status = 200, contentType = "text/plain; char
   return { status, contentType, body };
 }
 
+/** Writes an answer, with the headers that all of them have. */
+export function respond(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
+  const notModified = reply.etag !== undefined && request.headers["if-none-match"] === reply.etag;
+  response.writeHead(notModified ? 304 : reply.status, {
+    ...SECURITY_HEADERS,
+    "content-type": reply.contentType,
+    "cache-control": reply.etag === undefined ? "no-store" : "no-cache",
+    ...(reply.etag === undefined ? {} : { etag: reply.etag }),
+    ...(reply.status === 405 ? { allow: "GET, HEAD" } : {}),
+    ...(notModified ? {} : { "content-length": Buffer.byteLength(reply.body) }),
+    ...reply.headers,
+  });
+  response.end(notModified || request.method === "HEAD" ? undefined : reply.body);
+}
+
 /** Routes of files that were read beforehand. */
 export function fileRoutes(files: ReadonlyMap<string, StaticFile>): [path: string, route: Route][] {
   return [...files].map(([path, file]) => [path, () => ({ status: 200, ...file })]);
@@ -56,17 +73,7 @@ export class Router {
   handle(request: IncomingMessage, response: ServerResponse): void {
     // Nothing here takes a body; one that is sent all the same is not waited for.
     request.resume();
-    const reply = this.#reply(request);
-    const notModified = reply.etag !== undefined && request.headers["if-none-match"] === reply.etag;
-    response.writeHead(notModified ? 304 : reply.status, {
-      ...SECURITY_HEADERS,
-      "content-type": reply.contentType,
-      "cache-control": reply.etag === undefined ? "no-store" : "no-cache",
-      ...(reply.etag === undefined ? {} : { etag: reply.etag }),
-      ...(reply.status === 405 ? { allow: "GET, HEAD" } : {}),
-      ...(notModified ? {} : { "content-length": Buffer.byteLength(reply.body) }),
-    });
-    response.end(notModified || request.method === "HEAD" ? undefined : reply.body);
+    respond(request, response, this.#reply(request));
   }
 
   #reply(request: IncomingMessage): Reply {

@@ -1,15 +1,18 @@
-import { assertBase, CanfleetError, DEFAULT_BASE } from "@canfleet/sdk";
-import { assertSafeAddress, formatAddress, isLoopback, reachable, type HostPort } from "./address.ts";
+import { assertBase, CanfleetError, DEFAULT_BASE, redactUrls } from "@canfleet/sdk";
+import type { AccessControl } from "./access/access-control.ts";
+import { formatAddress, reachable, type HostPort } from "./address.ts";
 import { openToAll } from "./authorization.ts";
 import { BrokerProxy } from "./broker-proxy.ts";
 import { Broker } from "./broker.ts";
 import { FleetClient } from "./fleet-client.ts";
 import { Fleet } from "./fleet.ts";
+import { HttpGuard } from "./http-guard.ts";
 import { Router } from "./http.ts";
+import { checkAddress, openAccess, ownLogin } from "./hub-access.ts";
 import { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";
 import { listenHttp, listenTcp, type ConnectionHandler, type Listener } from "./listeners.ts";
 import type { HubLog } from "./log.ts";
-import { hubRoutes } from "./routes.ts";
+import { hubRoutes, type HubParts } from "./routes.ts";
 import { loadStaticFiles } from "./static-files.ts";
 import { Taker } from "./taker.ts";
 
@@ -20,7 +23,15 @@ export interface HubConfig {
   http?: HostPort | false;
   /** First part of all topics. Default "canfleet". */
   base?: string;
-  /** Lets the hub listen beyond this machine although it cannot tell who connects. Default false. */
+  /**
+   * Folder of what the hub keeps; it must be there. With an access.json in it, everybody has to say who they are
+   * (docs/security.md). Default: none, everybody who reaches the hub may do everything.
+   */
+  dataDir?: string;
+  /**
+   * Lets the hub listen beyond this machine although nobody has to say who they are, or although their passwords cross
+   * the network in plain text. Default false.
+   */
   insecureLan?: boolean;
   /** Uses this broker (`mqtt://` or `mqtts://`) instead of the embedded one; then the hub is page and views only. */
   brokerUrl?: string;
@@ -54,6 +65,7 @@ export class Hub {
    * Starts a hub. Resolves when everything listens.
    *
    * @throws CanfleetError `HUB_UNSAFE_ADDRESS`, `LINK_PORT_IN_USE`, `WIRE_BAD_TOPIC` for the base, `CONFIG_INVALID`
+   *   for a wrong access.json too
    */
   static async start(config: HubConfig = {}): Promise<Hub> {
     checkConfig(config);
@@ -80,21 +92,18 @@ function checkConfig(config: HubConfig): void {
   assertBase(config.base ?? DEFAULT_BASE);
   const { brokerUrl } = config;
   if (brokerUrl !== undefined && !/^mqtts?:$/.test(URL.canParse(brokerUrl) ? new URL(brokerUrl).protocol : "")) {
-    throw new CanfleetError("CONFIG_INVALID", `broker ${JSON.stringify(brokerUrl)}: expected mqtt:// or mqtts://`);
+    const shown = redactUrls(JSON.stringify(brokerUrl));
+    throw new CanfleetError("CONFIG_INVALID", `broker ${shown}: expected mqtt:// or mqtts://`);
   }
+}
+
+function checkAddresses(config: HubConfig, access: AccessControl | undefined): void {
   const log = config.log ?? silent;
   const addresses: [what: string, address: HostPort][] = [];
-  if (brokerUrl === undefined) addresses.push(["the MQTT address", config.listen ?? DEFAULT_LISTEN]);
+  if (config.brokerUrl === undefined) addresses.push(["the MQTT address", config.listen ?? DEFAULT_LISTEN]);
   if (config.http !== false) addresses.push(["the HTTP address", config.http ?? DEFAULT_HTTP]);
   for (const [what, address] of addresses) {
-    if (!config.insecureLan) assertSafeAddress(what, address);
-    else if (!isLoopback(address.host)) {
-      log(
-        "warn",
-        `${what} ${formatAddress(address)} is open to everybody on that network: ` +
-          "whoever reaches it can read all frames and ask edges to send; nobody is asked who they are",
-      );
-    }
+    checkAddress(what, address, access, { insecureLan: config.insecureLan ?? false, log });
   }
 }
 
@@ -106,11 +115,14 @@ async function startParts(
   const base = config.base ?? DEFAULT_BASE;
   const log = config.log ?? silent;
   const limits = { ...DEFAULT_LIMITS, ...config.limits };
+  const access = await openAccess({ base, dataDir: config.dataDir, insecureLan: config.insecureLan ?? false, log });
+  if (access) closers.push(() => Promise.resolve(access.close()));
+  checkAddresses(config, access);
   let broker: Broker | undefined;
   let webSockets: ConnectionHandler;
   let mqttUrl: string;
   if (config.brokerUrl === undefined) {
-    broker = await Broker.create({ base, limits, authorization: openToAll, log });
+    broker = await Broker.create({ base, limits, authorization: access ?? openToAll, log });
     webSockets = broker;
     closers.push(broker.close.bind(broker));
     const listener = await listenTcp(config.listen ?? DEFAULT_LISTEN, broker);
@@ -123,8 +135,9 @@ async function startParts(
   }
 
   const fleet = new Fleet(base);
-  const fleetClient = new FleetClient(mqttUrl, base, fleet, log);
-  const taker = new Taker(mqttUrl, base, log);
+  const login = broker ? ownLogin(access) : {};
+  const fleetClient = new FleetClient(mqttUrl, base, fleet, log, login);
+  const taker = new Taker(mqttUrl, base, log, login);
   closers.push(
     () => fleetClient.close(),
     () => taker.close(),
@@ -135,19 +148,32 @@ async function startParts(
   }
 
   if (config.http === false) return make(mqttUrl, undefined);
-  const files = await loadStaticFiles(PAGE_FOLDER);
-  const router = new Router(
-    hubRoutes({ base, mqttUrl: withoutPassword(mqttUrl), broker, fleet, fleetClient, files }),
-    log,
-  );
-  const listener = await listenHttp(config.http ?? DEFAULT_HTTP, {
-    onRequest: (request, response) => router.handle(request, response),
-    mqtt: webSockets,
-  });
+  const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, fleet, fleetClient };
+  const listener = await startHttp(config.http ?? DEFAULT_HTTP, parts, access, webSockets, log);
   closers.unshift(() => listener.close());
   const httpUrl = urlOf("http", listener);
   log("info", `page on ${httpUrl}`);
   return make(mqttUrl, httpUrl);
+}
+
+async function startHttp(
+  address: HostPort,
+  parts: Omit<HubParts, "files">,
+  access: AccessControl | undefined,
+  mqtt: ConnectionHandler,
+  log: HubLog,
+): Promise<Listener> {
+  const files = await loadStaticFiles(PAGE_FOLDER);
+  const router = new Router(hubRoutes({ ...parts, files }), log);
+  const guard = access && new HttpGuard(access, router);
+  return listenHttp(address, {
+    onRequest: (request, response) => {
+      (guard ?? router).handle(request, response);
+    },
+    mqtt,
+    // The embedded broker asks each MQTT client itself, by CONNECT, token or cookie; another broker is asked nothing by us.
+    mayUpgrade: (request) => !guard || parts.broker !== undefined || guard.mayRead(request),
+  });
 }
 
 function urlOf(scheme: string, { address }: Listener): string {

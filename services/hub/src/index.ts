@@ -4,3 +4,16 @@ export { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";
 export type { HubLog, LogLevel } from "./log.ts";
 export type { BusView, EdgeView } from "./fleet.ts";
 export type { BrokerCounts, ClientView } from "./broker.ts";
+export {
+  ACCESS_NAME_WANTED,
+  accessFilePath,
+  isAccessName,
+  makeToken,
+  readAccessFile,
+  writeAccessFile,
+  type AccessEntry,
+  type AccessList,
+} from "./access/access-file.ts";
+export type { Role } from "./access/identity.ts";
+export { hashPassword } from "./access/password-hash.ts";
+export { parseSendGrant } from "./access/send-grants.ts";

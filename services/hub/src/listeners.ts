@@ -47,6 +47,8 @@ export interface HttpListenerOptions {
   onRequest: RequestListener;
   /** Serves WebSockets at `/mqtt`. */
   mqtt: ConnectionHandler;
+  /** Whether this request may become a WebSocket. Default: yes. */
+  mayUpgrade?: (request: IncomingMessage) => boolean;
 }
 
 /**
@@ -69,7 +71,7 @@ export async function listenHttp(address: HostPort, options: HttpListenerOptions
     else response.writeHead(421, { "content-type": "text/plain" }).end("this hub does not go by that name\n");
   });
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const refusal = refuseUpgrade(request, local, options.mqtt);
+    const refusal = refuseUpgrade(request, local, options);
     if (refusal) {
       socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
@@ -83,10 +85,15 @@ export async function listenHttp(address: HostPort, options: HttpListenerOptions
   return { address: bound, close: () => closeServer(server, sockets) };
 }
 
-function refuseUpgrade(request: IncomingMessage, local: boolean, mqtt: ConnectionHandler): string | undefined {
+function refuseUpgrade(
+  request: IncomingMessage,
+  local: boolean,
+  { mqtt, mayUpgrade }: HttpListenerOptions,
+): string | undefined {
   const path = (request.url ?? "").split("?")[0];
   if (path !== MQTT_PATH) return "404 Not Found";
   if (!isOwnHost(request, local) || !isSameOrigin(request)) return "403 Forbidden";
+  if (mayUpgrade && !mayUpgrade(request)) return "401 Unauthorized";
   return mqtt.hasRoom ? undefined : "503 Service Unavailable";
 }
 

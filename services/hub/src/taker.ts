@@ -5,6 +5,7 @@ import {
   encodeAck,
   encodeClockMessage,
   HubConnection,
+  type HubLogin,
   isCanfleetError,
   MAX_ACK_BUSES,
   messageOf,
@@ -46,10 +47,12 @@ export class Taker {
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(url: string, base: string, log: HubLog) {
+  /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
+  constructor(url: string, base: string, log: HubLog, login: HubLogin = {}) {
     this.#base = base;
     this.#log = log;
     this.#connection = new HubConnection(url, {
+      ...login,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onDisconnect: (reason) => {
         if (!this.#closed) log("warn", `acknowledging: connection to the broker lost: ${reason}`);

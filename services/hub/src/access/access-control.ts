@@ -1,14 +1,17 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { stat } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import { isEdgeName, messageOf } from "@canfleet/sdk";
-import type { Authorization } from "../authorization.ts";
+import type { Authorization, Publication } from "../authorization.ts";
 import type { HubLog } from "../log.ts";
 import { hashToken, NOBODY, readAccessFile, TOKEN_PREFIX, type AccessList } from "./access-file.ts";
 import { BoundedWork } from "./bounded-work.ts";
+import { credentialsOf } from "./connection-credentials.ts";
 import type { Credentials, EdgeRegistry, Identity, LoginRefusal } from "./identity.ts";
 import { LogLimit } from "./log-limit.ts";
 import { LoginThrottle, networkOf } from "./login-throttle.ts";
 import { DEFAULT_COST, verifyPassword, type PasswordHash } from "./password-hash.ts";
+import { checkSend, type SendVerdict } from "./send-check.ts";
 import { parseSendGrant } from "./send-grants.ts";
 import { TopicRules } from "./topic-rules.ts";
 
@@ -34,6 +37,8 @@ const MAX_HASHING = 2;
 const MAX_WAITING = 64;
 /** User name of the hub's own clients; nobody else can be called that. */
 export const HUB_USER = "$hub";
+/** User name with which a token may come whose name the client does not know: MQTT has no password without a user. */
+export const ANY_TOKEN = "token";
 const MAX_PASSWORD_BYTES = 1_024;
 
 /** Numbers since the start. */
@@ -123,9 +128,10 @@ export class AccessControl implements Authorization {
   }
 
   async #identify(credentials: Credentials): Promise<Identity | LoginRefusal> {
-    const { username, password, certificate, cookie, isPlain } = credentials;
+    const { username, password, certificate, cookie, bearer, isPlain } = credentials;
     if (certificate) return this.#byCertificate(certificate.fingerprint256, certificate.name);
     if (password === undefined) {
+      if (bearer !== undefined) return this.#byBearer(bearer, isPlain);
       return (cookie === undefined ? undefined : this.#options.sessions?.identityOf(cookie)) ?? "wrong";
     }
     if (username === HUB_USER) return isSame(password, this.hubSecret) ? hubIdentity() : "wrong";
@@ -138,6 +144,20 @@ export class AccessControl implements Authorization {
       return this.#byToken(username ?? "", password);
     }
     return this.#byPassword(username ?? "", password, credentials.address);
+  }
+
+  /** Who sends an HTTP request, by its bearer token or cookie; undefined: nobody who is known. */
+  identifyRequest(request: IncomingMessage): Identity | undefined {
+    const shown = { clientId: "", username: undefined, password: undefined };
+    const { bearer, cookie, isPlain } = credentialsOf(request.socket, request, shown);
+    if (bearer === undefined) return cookie === undefined ? undefined : this.#options.sessions?.identityOf(cookie);
+    const identity = this.#byBearer(bearer, isPlain);
+    return typeof identity === "string" ? undefined : identity;
+  }
+
+  #byBearer(token: string, isPlain: boolean): Identity | LoginRefusal {
+    if (isPlain && !this.#options.allowPlainPasswords) return "wrong";
+    return this.#byToken(ANY_TOKEN, Buffer.from(token));
   }
 
   #byCertificate(fingerprint256: string, name: string): Identity | LoginRefusal {
@@ -153,7 +173,7 @@ export class AccessControl implements Authorization {
     const sha256 = hashToken(token);
     for (const [name, entry] of this.#list.tokens) {
       if (entry.sha256 !== sha256) continue;
-      if (username !== "" && username !== name) return "wrong";
+      if (username !== "" && username !== ANY_TOKEN && username !== name) return "wrong";
       return this.#remember(
         { name, kind: entry.role === "edge" ? "edge" : "token", role: entry.role, send: entry.send },
         entry,
@@ -191,8 +211,12 @@ export class AccessControl implements Authorization {
     return identity;
   }
 
-  mayPublish(identity: Identity, topic: string, retain: boolean): boolean {
-    return this.#rules.mayPublish(identity, topic, retain);
+  mayPublish(identity: Identity, message: Publication): boolean {
+    return this.#rules.mayPublish(identity, message);
+  }
+
+  checkSend(identity: Identity, edge: string, bus: string, payload: Uint8Array): SendVerdict {
+    return identity.kind === "hub" ? { forward: payload } : checkSend(identity, edge, bus, payload);
   }
 
   maySubscribe(identity: Identity, topicFilter: string): boolean {

@@ -20,12 +20,14 @@ export function credentialsOf(conn: Duplex, request: IncomingMessage | undefined
   const address = peerAddress(socket);
   const certificate = socket instanceof TLSSocket ? certificateOf(socket) : undefined;
   const cookie = request?.headers.cookie;
+  const bearer = /^Bearer +(\S+)$/i.exec(request?.headers.authorization ?? "")?.[1];
   return {
     ...shown,
     address,
     isPlain: !(socket instanceof TLSSocket) && !isLocalPeer(address),
     ...(certificate === undefined ? {} : { certificate }),
     ...(cookie === undefined ? {} : { cookie }),
+    ...(bearer === undefined ? {} : { bearer }),
   };
 }
 

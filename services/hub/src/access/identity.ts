@@ -43,6 +43,8 @@ export interface Credentials {
   readonly certificate?: ClientCertificate;
   /** The text of the Cookie header with which a WebSocket was opened. */
   readonly cookie?: string;
+  /** The token of its Authorization header. */
+  readonly bearer?: string;
 }
 
 /** The edges that have certificates, and which of these still count. */
