@@ -1,7 +1,8 @@
-import { DEFAULT_BASE } from "@canfleet/sdk";
+import { DEFAULT_BASE, redactUrls, type HubLogin } from "@canfleet/sdk";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./config/load.ts";
 import { BASE_WANTED, HUB_URL_WANTED, isBase, isHubUrl } from "./config/schema.ts";
+import { readLogin } from "./login.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The hub of commands that are asked for none. */
@@ -11,12 +12,14 @@ export const DEFAULT_HUB_URL = "mqtt://127.0.0.1:1883";
 export interface ClientHub {
   url: string;
   base: string;
+  /** Who to be there. */
+  login: HubLogin;
 }
 
 /**
  * The hub that a command shall use: its flags, then environment and files, then this machine.
  *
- * @throws UsageError, CanfleetError `CONFIG_INVALID`
+ * @throws UsageError, CanfleetError `CONFIG_INVALID`, `TEXT_NO_FILE`
  */
 export async function clientHub(
   flags: { readonly hub: string | undefined; readonly base: string | undefined },
@@ -26,13 +29,14 @@ export async function clientHub(
   return {
     url: checkedHubUrl(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL,
     base: checkedBase(flags.base) ?? client.base ?? DEFAULT_BASE,
+    login: await readLogin(client, context.cwd),
   };
 }
 
 /** The value of `--hub`; throws UsageError when it is no hub's address. */
 export function checkedHubUrl(url: string | undefined): string | undefined {
   if (url === undefined || isHubUrl(url)) return url;
-  throw new UsageError(`--hub ${url}: expected ${HUB_URL_WANTED}`);
+  throw new UsageError(`--hub ${redactUrls(url)}: expected ${HUB_URL_WANTED}`);
 }
 
 /** The value of `--base`; throws UsageError when topics cannot begin with it. */

@@ -57,7 +57,7 @@ export interface ArgumentSpec {
 /** One command: all that parsing, help, completion and docs/cli.md are made of. */
 export interface CommandSpec {
   name: string;
-  group: "run" | "frames" | "look";
+  group: "run" | "frames" | "look" | "access";
   /** One line, lower case, for the list of commands. */
   summary: string;
   /** Usage lines without `canfleet NAME`. */

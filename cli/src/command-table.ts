@@ -1,4 +1,5 @@
 import type { CommandSpec } from "./command-spec.ts";
+import { TOKEN, USER } from "./table/access.ts";
 import { DUMP, GEN, PLAY, RECORD, SEND } from "./table/frames.ts";
 import { COMPLETION, DOCTOR, HELP, LS } from "./table/look.ts";
 import { BRIDGE, DEMO, EDGE, HUB } from "./table/run.ts";
@@ -14,6 +15,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   GEN,
   PLAY,
   RECORD,
+  USER,
+  TOKEN,
   LS,
   DOCTOR,
   COMPLETION,
@@ -23,6 +26,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 export const COMMAND_GROUPS = {
   run: "Run",
   frames: "Frames",
+  access: "Who may what at a hub",
   look: "Look around",
 } as const satisfies Record<CommandSpec["group"], string>;
 

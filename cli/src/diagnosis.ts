@@ -83,11 +83,11 @@ export async function clockFinding(folder = "/run"): Promise<Finding | undefined
 }
 
 /** Whether the hub answers. One that was not asked for and is not there is no fault of this machine. */
-export async function hubFinding({ url, base }: ClientHub, isDefault: boolean): Promise<Finding> {
-  const connection = new HubConnection(url);
+export async function hubFinding({ url, base, login }: ClientHub, isDefault: boolean): Promise<Finding> {
+  const connection = new HubConnection(url, login);
   try {
     await connection.ready(3_000);
-    return { level: "ok", text: `hub ${url} answers${base === DEFAULT_BASE ? "" : `, base ${base}`}` };
+    return { level: "ok", text: `hub ${connection.url} answers${base === DEFAULT_BASE ? "" : `, base ${base}`}` };
   } catch (error) {
     const cure = isDefault
       ? "canfleet hub, or name one: --hub URL or CANFLEET_HUB"

@@ -25,9 +25,10 @@ export class FleetView {
   readonly #connection: HubConnection;
   #lastMessageMs = 0;
 
-  private constructor({ url, base }: ClientHub) {
+  private constructor({ url, base, login }: ClientHub) {
     this.#base = base;
     this.#connection = new HubConnection(url, {
+      ...login,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
     });
   }

@@ -12,6 +12,7 @@ export interface HubFlags {
   readonly http: string | undefined;
   readonly broker?: string | undefined;
   readonly base?: string | undefined;
+  readonly data?: string | undefined;
   readonly "insecure-lan"?: boolean;
 }
 
@@ -24,6 +25,7 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
   const listen = readAddress("--listen", flags.listen) ?? settings.listen;
   const http = flags.http === "off" ? "off" : (readAddress("--http", flags.http) ?? settings.http);
   const base = checkedBase(flags.base) ?? settings.base;
+  const dataDir = flags.data ?? settings.data;
   const brokerUrl = readBroker(flags.broker) ?? settings.broker;
   return {
     log,
@@ -31,6 +33,7 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
     ...(listen === undefined ? {} : { listen }),
     ...(http === undefined ? {} : { http: http === "off" ? false : http }),
     ...(base === undefined ? {} : { base }),
+    ...(dataDir === undefined ? {} : { dataDir }),
     ...(brokerUrl === undefined ? {} : { brokerUrl }),
   };
 }

@@ -48,6 +48,8 @@ function wantsHelp(args: readonly string[]): boolean {
 /** What to do next, where that is not in the error's own words. */
 const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   HUB_UNREACHABLE: "canfleet hub starts one here; --hub URL or CANFLEET_HUB names another",
+  HUB_REFUSED:
+    "CANFLEET_USER with CANFLEET_PASSWORD_FILE, or CANFLEET_TOKEN_FILE, say who you are; or ask for the right",
   LINK_PORT_IN_USE: "another address (--listen, --http), or end what runs there: a canfleet hub or demo perhaps",
   CAN_NO_DRIVER: "canfleet doctor",
 };

@@ -1,12 +1,13 @@
+import { redactUrls } from "@canfleet/sdk";
 import type { Interruption } from "./interruption.ts";
 
 /** Data on stdout, everything else on stderr. */
 export interface Terminal {
   /** Writes to stdout as it is. */
   write(text: string): void;
-  /** One sentence on stderr, after the program's name. */
+  /** One sentence on stderr, after the program's name; passwords in addresses are left out. */
   say(sentence: string): void;
-  /** Lines on stderr as they are: tables of what runs where, hints. */
+  /** Lines on stderr: tables of what runs where, hints; passwords in addresses are left out. */
   print(text: string): void;
   /** Whether stdout is a terminal, its width in columns if so. */
   readonly columns: number | undefined;
@@ -27,8 +28,8 @@ export function processTerminal(interruption: Interruption): Terminal {
     write: (text) => {
       if (interruption.reason !== "output-closed") process.stdout.write(text);
     },
-    say: (sentence) => process.stderr.write(`canfleet: ${sentence}\n`),
-    print: (text) => process.stderr.write(text),
+    say: (sentence) => process.stderr.write(`canfleet: ${redactUrls(sentence)}\n`),
+    print: (text) => process.stderr.write(redactUrls(text)),
     columns: isTerminal ? process.stdout.columns : undefined,
     colour: isTerminal && (process.env.NO_COLOR ?? "") === "",
   };

@@ -42,7 +42,7 @@ async function start(specs: readonly [BusSpec, BusSpec], options: BridgeOptions,
   // Two buses of this machine need no hub; one that was named looks for rings all the same.
   const usesHub = options.hub !== undefined || specs.some(({ place }) => place.kind === "hub");
   const config = { a: a.text, b: b.text, oneWay, ...(options.filter === undefined ? {} : { filters: options.filter }) };
-  const bridge = await startBridge(config, { hub: usesHub ? hub.url : undefined, base: hub.base }, (text) =>
+  const bridge = await startBridge(config, { ...hub, hub: usesHub ? hub.url : undefined }, (text) =>
     terminal.say(text),
   );
   terminal.say("Ctrl-C ends");

@@ -3,6 +3,7 @@ import type { Arguments } from "../command-spec.ts";
 import { loadSettings } from "../config/load.ts";
 import type { Context } from "../context.ts";
 import { edgeConfig } from "../edge-options.ts";
+import { readLogin } from "../login.ts";
 import { serve, type Service } from "../service.ts";
 import type { EDGE } from "../table/run.ts";
 
@@ -10,7 +11,8 @@ import type { EDGE } from "../table/run.ts";
 export async function runEdge(args: Arguments<typeof EDGE>, context: Context): Promise<number> {
   const { terminal, interruption, env, cwd } = context;
   const settings = await loadSettings({ env, cwd, file: args.options.config });
-  const config = edgeConfig(args, settings.edge);
+  const login = await readLogin(settings.edge, cwd);
+  const config = { ...edgeConfig(args, settings.edge), login };
   const start = async (): Promise<Service> => {
     let onEnd = (): void => undefined;
     const ended = new Promise<void>((resolve) => {

@@ -11,9 +11,22 @@ const VARIABLES: Readonly<Record<string, readonly [section: string, name: string
     ["edge", "base"],
     ["hub", "base"],
   ],
+  CANFLEET_USER: [
+    ["client", "user"],
+    ["edge", "user"],
+  ],
+  CANFLEET_PASSWORD_FILE: [
+    ["client", "passwordFile"],
+    ["edge", "passwordFile"],
+  ],
+  CANFLEET_TOKEN_FILE: [
+    ["client", "tokenFile"],
+    ["edge", "tokenFile"],
+  ],
   CANFLEET_NAME: [["edge", "name"]],
   CANFLEET_HUB_LISTEN: [["hub", "listen"]],
   CANFLEET_HUB_HTTP: [["hub", "http"]],
+  CANFLEET_HUB_DATA: [["hub", "data"]],
   CANFLEET_HUB_BROKER: [["hub", "broker"]],
   CANFLEET_HUB_INSECURE_LAN: [["hub", "insecureLan"]],
 };

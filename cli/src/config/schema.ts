@@ -166,18 +166,25 @@ const batch = group({
   urgent: filters,
 });
 
+const login = {
+  user: something("a user name"),
+  passwordFile: something("a file"),
+  tokenFile: something("a file"),
+};
+
 const SECTIONS = {
-  hub: group({ listen: hostPort, http, base, insecureLan: flag, broker: hubUrl }),
+  hub: group({ listen: hostPort, http, base, data: something("a folder"), insecureLan: flag, broker: hubUrl }),
   edge: group({
     name: text(isEdgeName, EDGE_NAME_WANTED),
     hub: hubUrl,
     base,
+    ...login,
     buses: listOf(bus),
     sendOffFile: something("the name of a file"),
     bridges: listOf(bridge),
     batch,
   }),
-  client: group({ hub: hubUrl, base }),
+  client: group({ hub: hubUrl, base, ...login }),
 };
 
 /** Everything that a configuration source can say; each part may be absent. */

@@ -20,7 +20,7 @@ export const HUB = defineCommand({
   name: "hub",
   group: "run",
   summary: "the broker that edges and clients meet at, with a page",
-  synopsis: ["[--listen HOST:PORT] [--http HOST:PORT] [--broker URL]"],
+  synopsis: ["[--listen HOST:PORT] [--http HOST:PORT] [--data DIR] [--broker URL]"],
   arguments: [],
   options: {
     listen: { kind: "text", value: "HOST:PORT", help: "where MQTT clients connect (127.0.0.1:1883)" },
@@ -31,15 +31,17 @@ export const HUB = defineCommand({
     },
     broker: { kind: "text", value: "URL", help: "no broker of its own: page and fleet view of this one" },
     base: CLIENT_OPTIONS.base,
-    "insecure-lan": { kind: "flag", help: "listen beyond this machine without authentication" },
+    data: { kind: "text", value: "DIR", help: "folder with access.json: everybody has to say who they are" },
+    "insecure-lan": { kind: "flag", help: "listen beyond this machine without authentication, or without encryption" },
     config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
   },
   description: [
-    "Listens on this machine only. Any other address is refused (exit 78) unless --insecure-lan says that everybody on that network may read and send.",
+    "Listens on this machine only. Any other address is refused (exit 78) unless somebody is in access.json of --data (canfleet user add), or --insecure-lan says that everybody on that network may read and send. With both, passwords of other machines are taken, and cross the network in plain text.",
   ],
   examples: [
     { line: "canfleet hub", does: "MQTT on 127.0.0.1:1883, page on http://127.0.0.1:8080" },
     { line: "canfleet hub --listen 0.0.0.0:1883 --insecure-lan", does: "for a closed lab network" },
+    { line: "canfleet hub --data hub-data", does: "lets in only who is in hub-data/access.json" },
   ],
 });
 
