@@ -132,7 +132,11 @@ export class Edge {
 
   #startBridge(bridge: BridgeConfig): Promise<RunningBridge> {
     const { hub, base } = this.#config;
-    return startBridge(bridge, { hub, base, isSendOff: () => this.#isSendOff }, this.#events.log);
+    return startBridge(
+      bridge,
+      { hub, base, login: this.#config.login, isSendOff: () => this.#isSendOff },
+      this.#events.log,
+    );
   }
 
   async #startBus(config: CheckedBus): Promise<void> {

@@ -30,9 +30,26 @@ export interface BusAnswer {
   ageMs: number | null;
 }
 
+/** What `/api/session` answers; null where nobody is asked who they are. */
+export interface SessionAnswer {
+  name: string | null;
+  role: string | null;
+}
+
+/** Who looks at this page; rejects when the hub cannot be reached. */
+export async function fetchSession(): Promise<SessionAnswer> {
+  return (await ask("api/session")) as SessionAnswer;
+}
+
 /** The fleet as the hub sees it now; rejects when the hub cannot be reached. */
 export async function fetchFleet(): Promise<FleetAnswer> {
-  const response = await fetch("api/fleet", { cache: "no-store", signal: AbortSignal.timeout(5_000) });
+  return (await ask("api/fleet")) as FleetAnswer;
+}
+
+async function ask(path: string): Promise<unknown> {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(5_000) });
+  // The session is over: only a login helps.
+  if (response.status === 401) location.assign("login");
   if (!response.ok) throw new Error(`the hub answered ${response.status}`);
-  return (await response.json()) as FleetAnswer;
+  return response.json();
 }

@@ -1,5 +1,5 @@
 import { element } from "./dom.ts";
-import { fetchFleet, type FleetAnswer } from "./fleet-api.ts";
+import { fetchFleet, fetchSession, type FleetAnswer } from "./fleet-api.ts";
 import { FleetList } from "./fleet-list.ts";
 import { formatCount } from "./format.ts";
 import { Monitor } from "./monitor.ts";
@@ -67,6 +67,12 @@ async function refresh(): Promise<void> {
   drawConnection();
 }
 
+async function showSession(): Promise<void> {
+  const { name, role } = await fetchSession();
+  element("session").hidden = name === null;
+  element("who").textContent = name === null ? "" : `${name} (${role ?? ""})`;
+}
+
 async function keepRefreshing(): Promise<void> {
   for (;;) {
     await refresh();
@@ -91,3 +97,5 @@ addEventListener("keydown", (event) => {
   }
 });
 void keepRefreshing();
+// Without an answer there is no fleet either, which is told already.
+showSession().catch(() => undefined);

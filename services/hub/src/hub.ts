@@ -116,7 +116,10 @@ async function startParts(
   const log = config.log ?? silent;
   const limits = { ...DEFAULT_LIMITS, ...config.limits };
   const access = await openAccess({ base, dataDir: config.dataDir, insecureLan: config.insecureLan ?? false, log });
-  if (access) closers.push(() => Promise.resolve(access.close()));
+  closers.push(() => {
+    access?.close();
+    return Promise.resolve();
+  });
   checkAddresses(config, access);
   let broker: Broker | undefined;
   let webSockets: ConnectionHandler;
@@ -165,10 +168,11 @@ async function startHttp(
 ): Promise<Listener> {
   const files = await loadStaticFiles(PAGE_FOLDER);
   const router = new Router(hubRoutes({ ...parts, files }), log);
-  const guard = access && new HttpGuard(access, router);
+  const guard = access && new HttpGuard(access, router, log);
+  const answering = guard ?? router;
   return listenHttp(address, {
     onRequest: (request, response) => {
-      (guard ?? router).handle(request, response);
+      answering.handle(request, response);
     },
     mqtt,
     // The embedded broker asks each MQTT client itself, by CONNECT, token or cookie; another broker is asked nothing by us.

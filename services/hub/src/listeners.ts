@@ -108,7 +108,7 @@ function isOwnHost(request: IncomingMessage, local: boolean): boolean {
 }
 
 /** Browsers let any page open a WebSocket to any address; they say which page it was. Programs send no Origin. */
-function isSameOrigin(request: IncomingMessage): boolean {
+export function isSameOrigin(request: IncomingMessage): boolean {
   const { origin, host } = request.headers;
   if (origin === undefined) return true;
   return URL.canParse(origin) && new URL(origin).host === host;

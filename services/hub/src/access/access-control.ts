@@ -10,6 +10,7 @@ import { credentialsOf } from "./connection-credentials.ts";
 import type { Credentials, EdgeRegistry, Identity, LoginRefusal } from "./identity.ts";
 import { LogLimit } from "./log-limit.ts";
 import { LoginThrottle, networkOf } from "./login-throttle.ts";
+import { PageSessions } from "./page-sessions.ts";
 import { DEFAULT_COST, verifyPassword, type PasswordHash } from "./password-hash.ts";
 import { checkSend, type SendVerdict } from "./send-check.ts";
 import { parseSendGrant } from "./send-grants.ts";
@@ -24,8 +25,6 @@ export interface AccessControlOptions {
   allowPlainPasswords: boolean;
   /** Edges with certificates. Default: none. */
   edges?: EdgeRegistry;
-  /** Who has a session on the page, by its Cookie header. Default: nobody. */
-  sessions?: { identityOf(cookie: string): Identity | undefined };
   /** How passwords are checked. Default: scrypt. */
   verify?: (password: Uint8Array, kept: PasswordHash) => Promise<boolean>;
 }
@@ -53,6 +52,8 @@ export class AccessControl implements Authorization {
   /** Password of the hub's own clients, new at each start. */
   readonly hubSecret = randomBytes(32).toString("base64url");
   readonly logins: LoginCounts = { ok: 0, wrong: 0, later: 0 };
+  /** Who is logged in on the page. */
+  readonly sessions = new PageSessions();
   readonly #options: AccessControlOptions;
   readonly #rules: TopicRules;
   readonly #throttle = new LoginThrottle();
@@ -82,7 +83,10 @@ export class AccessControl implements Authorization {
     const stamp = await stampOf(options.path);
     const control = new AccessControl(options, (await readAccessFile(options.path)) ?? NOBODY);
     control.#stamp = stamp;
-    control.#timer = setInterval(() => void control.reloadIfChanged(), RELOAD_MS).unref();
+    control.#timer = setInterval(() => {
+      if (control.sessions.expire()) control.changed();
+      void control.reloadIfChanged();
+    }, RELOAD_MS).unref();
     return control;
   }
 
@@ -132,10 +136,10 @@ export class AccessControl implements Authorization {
     if (certificate) return this.#byCertificate(certificate.fingerprint256, certificate.name);
     if (password === undefined) {
       if (bearer !== undefined) return this.#byBearer(bearer, isPlain);
-      return (cookie === undefined ? undefined : this.#options.sessions?.identityOf(cookie)) ?? "wrong";
+      return (cookie === undefined ? undefined : this.#bySession(cookie, isPlain)) ?? "wrong";
     }
     if (username === HUB_USER) return isSame(password, this.hubSecret) ? hubIdentity() : "wrong";
-    if (isPlain && !this.#options.allowPlainPasswords) {
+    if (!this.takesPasswordOver(credentials)) {
       this.#logLimit.warn("a password came over a connection without TLS from another machine, and was not looked at");
       return "wrong";
     }
@@ -150,13 +154,23 @@ export class AccessControl implements Authorization {
   identifyRequest(request: IncomingMessage): Identity | undefined {
     const shown = { clientId: "", username: undefined, password: undefined };
     const { bearer, cookie, isPlain } = credentialsOf(request.socket, request, shown);
-    if (bearer === undefined) return cookie === undefined ? undefined : this.#options.sessions?.identityOf(cookie);
+    if (bearer === undefined) return cookie === undefined ? undefined : this.#bySession(cookie, isPlain);
     const identity = this.#byBearer(bearer, isPlain);
     return typeof identity === "string" ? undefined : identity;
   }
 
+  /** Whether secrets are looked at that come over such a connection. */
+  takesPasswordOver({ isPlain }: Pick<Credentials, "isPlain">): boolean {
+    return !isPlain || this.#options.allowPlainPasswords;
+  }
+
+  #bySession(cookie: string, isPlain: boolean): Identity | undefined {
+    const identity = this.takesPasswordOver({ isPlain }) ? this.sessions.identityOf(cookie) : undefined;
+    return identity && this.stillHolds(identity) ? identity : undefined;
+  }
+
   #byBearer(token: string, isPlain: boolean): Identity | LoginRefusal {
-    if (isPlain && !this.#options.allowPlainPasswords) return "wrong";
+    if (!this.takesPasswordOver({ isPlain })) return "wrong";
     return this.#byToken(ANY_TOKEN, Buffer.from(token));
   }
 
@@ -226,6 +240,7 @@ export class AccessControl implements Authorization {
   stillHolds(identity: Identity): boolean {
     const { name, kind } = identity;
     if (kind === "hub") return true;
+    if (this.sessions.hasEnded(identity)) return false;
     const fingerprint = this.#fingerprints.get(identity);
     if (fingerprint !== undefined) return this.#options.edges?.edgeOf(fingerprint) === name;
     const known = this.#entries.get(identity);
