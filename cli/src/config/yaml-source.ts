@@ -3,6 +3,8 @@ import type { Problem, SourceNode } from "./source-node.ts";
 
 /** Deeper than any setting; an alias that contains itself ends here. */
 const MAX_DEPTH = 16;
+/** More than any fleet needs; aliases of aliases of aliases end here. */
+const MAX_NODES = 10_000;
 
 /** What a file holds: a tree with line numbers, or every reason why it is none. */
 export type YamlResult = { root: SourceNode | undefined } | { problems: Problem[] };
@@ -35,6 +37,7 @@ class Converter {
   readonly #document: Document;
   readonly #lines: LineCounter;
   readonly #name: string;
+  #nodes = 0;
 
   constructor(document: Document, lines: LineCounter, name: string) {
     this.#document = document;
@@ -46,6 +49,11 @@ class Converter {
     const where = this.#where(node) ?? fallbackWhere;
     if (depth > MAX_DEPTH) {
       this.problems.push({ where, key: "", wanted: `no more than ${MAX_DEPTH} levels` });
+      return undefined;
+    }
+    if (this.#nodes++ >= MAX_NODES) {
+      if (this.#nodes === MAX_NODES + 1)
+        this.problems.push({ where, key: "", wanted: `no more than ${MAX_NODES} values` });
       return undefined;
     }
     if (isAlias(node)) return this.node(node.resolve(this.#document), depth + 1, where);

@@ -14,7 +14,7 @@ import { checkPackets } from "./mqtt/checked-stream.ts";
 import { PACKET_FAULTS, PacketCheck, type PacketFault } from "./mqtt/packet-check.ts";
 import { MAX_TOPIC_LEVELS } from "./mqtt/text-check.ts";
 import { Policy, type Refusal } from "./policy.ts";
-import { SessionBounds, type GrowingStore } from "./session-bounds.ts";
+import { NO_SUBSCRIPTION, SessionBounds, type GrowingStore } from "./session-bounds.ts";
 
 export interface BrokerOptions {
   /** First part of all canfleet topics. */
@@ -229,6 +229,7 @@ export class Broker {
   }
 
   #maySubscribe(client: Client, { topic }: Subscription): boolean {
+    if (topic === NO_SUBSCRIPTION) return false;
     const identity = this.#identities.get(client);
     const subscriptions = Object.keys((client as unknown as { subscriptions: object }).subscriptions).length;
     const refusal =

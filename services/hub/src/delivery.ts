@@ -16,6 +16,9 @@ export interface DeliverableClient extends Client {
   subscriptions: { [topicFilter: string]: { qos: DeliveryQoS } | undefined };
 }
 
+/** Set by the broker on messages for the subscriptions of bridges. */
+type NoLocal = AedesPublishPacket & { nl?: boolean; clientId?: string };
+
 type Deliver = (packet: AedesPublishPacket, done: () => void) => void;
 
 /** The one part of the session store that delivery needs. */
@@ -117,6 +120,8 @@ export class Delivery {
     // Overlapping filters (MQTT 3.1.1, 3.3.5): once, at the highest QoS granted. Retained messages for a new
     // subscription have no broker id and are always wanted.
     if (packet.brokerId && target.lastCounter === packet.brokerCounter) return;
+    // What a Mosquitto bridge publishes must not come back to it: it would travel in a circle.
+    if ((packet as NoLocal).nl && (packet as NoLocal).clientId === client.id) return;
     target.lastCounter = packet.brokerCounter;
     const qos = Math.min(packet.qos, grantedQos(target, packet.topic)) as DeliveryQoS;
     if (qos === 0) this.#deliverQos0(target.outbox, packet);
