@@ -51,6 +51,14 @@ export class Peer {
     this.#stream.write(Buffer.concat(packets));
   }
 
+  /** What was sent has left this process, or the connection has ended. */
+  async sent(): Promise<void> {
+    if (this.#isClosed || this.#stream.writableLength === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#stream.write("", () => resolve());
+    });
+  }
+
   /** The next packet, or undefined when the connection has ended. */
   async #read(): Promise<Received | undefined> {
     const timer = setTimeout(() => this.#wake(), PATIENCE_MS);
