@@ -69,10 +69,10 @@ describe("the page", { timeout: 120_000, skip: noChromium }, () => {
     assert.match(await card.innerText(), /kernel \? · edge 1,204/);
 
     await page.locator("#monitor-title", { hasText: "pi-7/can0" }).waitFor();
-    await until("the page is subscribed to frames and results", async () => {
+    await until("the page is subscribed to frames, results and pings", async () => {
       const response = await page.request.get(`${hub.httpUrl!}/api/clients`);
       const { clients } = (await response.json()) as { clients: { subscriptions: number }[] };
-      return clients.some(({ subscriptions }) => subscriptions === 2);
+      return clients.some(({ subscriptions }) => subscriptions >= 3);
     });
     edge.frames("can0", [
       { timestampUs: T, idWord: 0x123, data: Uint8Array.of(0x10, 0x20) },
