@@ -5,6 +5,7 @@ import { Message } from "./can/message.ts";
 import { Emitter } from "./emitter.ts";
 import { CanfleetError } from "./errors.ts";
 import { ReceiveQueue } from "./receive-queue.ts";
+import { MAX_TTL_MS } from "./wire/send-request.ts";
 
 export interface BaseBusOptions {
   /** What passes; none: everything. */
@@ -114,20 +115,26 @@ export abstract class BaseBus implements Bus {
     if (!(periodMs >= 1)) throw new RangeError(`a period is at least 1 ms, got ${periodMs}`);
     let current = message;
     const sendNow = (): void => {
-      this.send(current, { ttlMs: periodMs }).catch((error: unknown) => this.reportError(asError(error)));
+      this.send(current, { ttlMs: Math.min(periodMs, MAX_TTL_MS) }).catch((error: unknown) =>
+        this.reportError(asError(error)),
+      );
     };
     const timer = setInterval(sendNow, periodMs);
+    const running = this.#periodic;
     const task: PeriodicTask = {
+      get keptBy() {
+        return running.has(task) ? "app" : undefined;
+      },
       stop: () => {
         clearInterval(timer);
-        this.#periodic.delete(task);
+        running.delete(task);
       },
       modify: (changed) => {
         if (changed.idWord !== message.idWord) throw new RangeError("a periodic send keeps its arbitration id");
         current = changed;
       },
     };
-    this.#periodic.add(task);
+    running.add(task);
     sendNow();
     return task;
   }

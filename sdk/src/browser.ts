@@ -20,6 +20,8 @@ export * from "./wire/send-request.ts";
 export * from "./wire/topics.ts";
 export * from "./control/control-request.ts";
 export * from "./control/control-response.ts";
+export { ControlError } from "./control/control-error.ts";
+export type { BusControl, ControlTenure } from "./control/bus-control-client.ts";
 export { Continuity } from "./continuity.ts";
 export * from "./heard-clock.ts";
 export * from "./hub-connection.ts";

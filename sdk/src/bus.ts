@@ -43,7 +43,12 @@ export interface RecvOptions {
 
 /** What a periodic send can be told later. */
 export interface PeriodicTask {
-  /** Ends it; nothing more is sent after this returns. */
+  /**
+   * Who keeps the beat: the edge's kernel, the edge, or this program by a timer. Undefined while the edge was not heard yet, and
+   * once the task ended.
+   */
+  readonly keptBy: "kernel" | "edge" | "app" | undefined;
+  /** Ends it. Kept by this program, nothing more is sent after this returns; else once the edge has heard. */
   stop(): void;
   /** Other data from the next period on; the arbitration id must stay the same. */
   modify(message: Message): void;
@@ -83,7 +88,12 @@ export interface Bus extends AsyncIterable<Message>, AsyncDisposable {
   recv(options?: RecvOptions): Promise<Message | null>;
   /** Only frames that pass are received from now on. No filters: all frames. */
   setFilters(filters: readonly CanFilter[]): void;
-  /** Sends again and again, first at once. */
+  /**
+   * Sends again and again, first at once. What becomes of it is told by `error` events.
+   *
+   * @param periodMs 1 or more; through a hub at most 3,600,000
+   * @throws RangeError for another period
+   */
   sendPeriodic(message: Message, periodMs: number): PeriodicTask;
   /** Forgets received frames that nobody took yet. */
   clearReceiveBuffer(): void;

@@ -1,7 +1,7 @@
 /**
  * Every code that a `CanfleetError` can carry, with what it means. Codes are stable; texts are not.
  * Grouped by layer: `CAN_` a bus, `WIRE_` bytes from a peer, `LINK_` a connection, `HUB_` the broker,
- * `SEND_` a frame that was not sent, `TEXT_` a file or argument, `CONFIG_` settings.
+ * `SEND_` a frame that was not sent, `CONTROL_` what an edge was asked to set or keep, `TEXT_` a file or argument, `CONFIG_` settings.
  */
 export const ERROR_CODES = {
   CAN_NO_SUCH_INTERFACE: "the CAN interface does not exist on this machine",
@@ -28,6 +28,9 @@ export const ERROR_CODES = {
   SEND_BUS_OFF: "the controller is bus-off or the interface is down",
   SEND_FAILED: "the kernel or the edge refused the frame",
   SEND_QUEUE_FULL: "too many frames wait to be sent",
+  CONTROL_REFUSED: "the edge refused a control request; its own code is in controlCode",
+  CONTROL_NO_ANSWER: "the edge did not answer a control request",
+  CONTROL_LOST: "a setting or periodic send at the edge was changed or ended by another",
   TEXT_BAD_FRAME: "text that should be a frame is not",
   TEXT_BAD_LINE: "a line of a log file is not a frame",
   TEXT_NO_FILE: "a file cannot be read or written",

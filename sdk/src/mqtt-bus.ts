@@ -1,8 +1,11 @@
 import { BaseBus, type BaseBusOptions } from "./base-bus.ts";
-import type { SendOptions, SendResult } from "./bus.ts";
+import type { PeriodicTask, SendOptions, SendResult } from "./bus.ts";
 import { FrameBatch, type FrameParts } from "./can/frame-batch.ts";
 import type { Message } from "./can/message.ts";
 import { Continuity, unnumbered } from "./continuity.ts";
+import { BusControlClient, type BusControl, type ControlClientOptions } from "./control/bus-control-client.ts";
+import { MAX_PERIOD_MS, MIN_PERIOD_MS } from "./control/control-request.ts";
+import { parseObject } from "./control/json-object.ts";
 import { CanfleetError } from "./errors.ts";
 import { HeardClock } from "./heard-clock.ts";
 import { HubConnection, type HubConnectionOptions, type HubLogin } from "./hub-connection.ts";
@@ -28,7 +31,7 @@ import {
   parseTopic,
 } from "./wire/topics.ts";
 
-export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, HubLogin {
+export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, HubLogin, ControlClientOptions {
   /** Edge name; "+" hears all edges. */
   edge: string;
   /** Bus name; "+" hears all buses. */
@@ -74,6 +77,7 @@ export class MqttBus extends BaseBus {
   #requests = 0;
   readonly #edgeClock = new HeardClock();
   readonly #pending = new Map<string, Pending>();
+  readonly #control: BusControlClient | undefined;
   #collected: Collected | undefined;
 
   private constructor(url: string, options: MqttBusOptions) {
@@ -86,6 +90,7 @@ export class MqttBus extends BaseBus {
     if (options.bus !== "+") assertBusName(options.bus);
     if (options.order === "complete") this.#order = this.#completeOrder(options);
     this.#hub = new HubConnection(url, this.#hubOptions(options));
+    if (options.edge !== "+" && options.bus !== "+") this.#control = this.#controlClient(options);
   }
 
   #hubOptions(options: MqttBusOptions): HubConnectionOptions {
@@ -93,8 +98,14 @@ export class MqttBus extends BaseBus {
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
-      onConnect: () => this.connected(),
-      onDisconnect: (reason) => this.disconnected(reason),
+      onConnect: () => {
+        this.connected();
+        this.#control?.restored();
+      },
+      onDisconnect: (reason) => {
+        this.#control?.disconnected();
+        this.disconnected(reason);
+      },
     };
   }
 
@@ -125,6 +136,33 @@ export class MqttBus extends BaseBus {
     this.#hub.subscribe([edgeTopic(this.#base, this.#edge, "ping")], 0).catch(() => undefined);
   }
 
+  #controlClient(options: ControlClientOptions): BusControlClient {
+    const host = {
+      channel: `${this.#edge}/${this.#bus}`,
+      clientId: this.#hub.clientId,
+      subscribe: () => this.#hub.subscribe([this.#topic("response"), edgeTopic(this.#base, this.#edge, "state")], 0),
+      publish: (request: string) => this.#hub.publish(this.#topic("request"), request),
+      sendFromApp: (message: Message, periodMs: number) => super.sendPeriodic(message, periodMs),
+      reportError: (error: Error) => this.reportError(error),
+    };
+    return new BusControlClient(host, options);
+  }
+
+  /**
+   * What of the bus can be set from afar.
+   *
+   * @throws RangeError for a bus with "+"
+   */
+  get control(): BusControl {
+    this.assertOpen();
+    return this.#oneBus();
+  }
+
+  #oneBus(): BusControlClient {
+    if (this.#control) return this.#control;
+    throw new RangeError("control needs one edge and one bus, not +");
+  }
+
   #completeOrder(options: CompleteOrderOptions): CompleteOrder {
     const order = new CompleteOrder(
       {
@@ -139,7 +177,7 @@ export class MqttBus extends BaseBus {
     return order;
   }
 
-  #topic(leaf: "frames" | "backfill" | "response" | "sent" | "send"): string {
+  #topic(leaf: "frames" | "backfill" | "request" | "response" | "sent" | "send"): string {
     return busTopic(this.#base, this.#edge, this.#bus, leaf);
   }
 
@@ -149,6 +187,7 @@ export class MqttBus extends BaseBus {
       const ping = decodePing(payload);
       if (ping) this.#edgeClock.heard(ping);
     }
+    if (parsed?.leaf === "state" && !retained) this.#onState(payload);
     if (parsed?.bus === undefined) return;
     const channel = `${parsed.edge}/${parsed.bus}`;
     try {
@@ -158,6 +197,11 @@ export class MqttBus extends BaseBus {
     } catch (error) {
       this.reportError(error as Error);
     }
+  }
+
+  /** An edge that comes back has forgotten what it was asked to keep. */
+  #onState(payload: Uint8Array): void {
+    if (parseObject(payload)?.state === "online") this.#control?.edgeReturned();
   }
 
   #onFrames(channel: string, payload: Uint8Array, leaf: "frames" | "backfill"): void {
@@ -186,9 +230,11 @@ export class MqttBus extends BaseBus {
   }
 
   #onResponse(channel: string, payload: Uint8Array): void {
+    this.#control?.answered(payload);
+    if (!this.#order) return;
     // Whoever asked: what is gone is gone for all.
     for (const range of decodeBackfillResponse(payload)?.gone ?? []) {
-      this.#order?.gone(channel, range, performance.now());
+      this.#order.gone(channel, range, performance.now());
     }
   }
 
@@ -219,6 +265,21 @@ export class MqttBus extends BaseBus {
       answered!.catch((error: unknown) => this.reportError(error as Error));
     }
     return Promise.resolve();
+  }
+
+  /**
+   * Has the edge send again and again; this program's own timer does where the edge will not (an older one, or `control: none`).
+   * A frame that may not be sent is an `error` event with `CONTROL_REFUSED`, and the task ends. It is made again after an outage.
+   * When this program is gone the edge ends it within `periodicLeaseMs`.
+   *
+   * @param periodMs 1–3,600,000
+   * @throws RangeError for another period, or a bus with "+"
+   */
+  override sendPeriodic(message: Message, periodMs: number): PeriodicTask {
+    this.assertOpen();
+    if (!(periodMs >= MIN_PERIOD_MS && periodMs <= MAX_PERIOD_MS))
+      throw new RangeError(`a period is ${MIN_PERIOD_MS} to ${MAX_PERIOD_MS} ms, got ${periodMs}`);
+    return this.#oneBus().sendPeriodic(message, periodMs);
   }
 
   #request(frames: FrameParts[], ttlMs: number): Promise<SendResult>[] {
@@ -292,6 +353,7 @@ export class MqttBus extends BaseBus {
 
   protected async close(): Promise<void> {
     clearInterval(this.#orderTimer);
+    this.#control?.close();
     this.#flush();
     for (const key of [...this.#pending.keys()]) {
       clearTimeout(this.#pending.get(key)?.timer);
