@@ -264,11 +264,27 @@ async function spawn(script: string, args: string[]): Promise<ChildProcess> {
   return child;
 }
 
-/** Asks a process of the rig for its report. */
-export async function ask(child: ChildProcess): Promise<unknown> {
-  const answer = once(child, "message");
-  child.send("report");
-  return ((await answer) as [unknown])[0];
+/**
+ * Asks a process of the rig for its report.
+ *
+ * @throws Error when it ends, or has ended, without an answer
+ */
+export function ask(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const done = (settle: () => void): void => {
+      child.off("message", answered);
+      child.off("exit", ended);
+      settle();
+    };
+    const answered = (report: unknown): void => done(() => resolve(report));
+    const ended = (): void => done(() => reject(new Error("the process has ended")));
+    child.on("message", answered);
+    child.on("exit", ended);
+    // With a callback a closed channel is told here, and not as an event that nobody listens to.
+    child.send("report", (error) => {
+      if (error) done(() => reject(error));
+    });
+  });
 }
 
 async function kill(child: ChildProcess): Promise<void> {

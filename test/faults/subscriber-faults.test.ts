@@ -20,8 +20,10 @@ const MOST_GROWTH_BYTES = 96 * MIB;
 const FRAMES = "canfleet/+/+/frames";
 
 async function startRig(t: TestContext, limits: Partial<HubLimits> = {}): Promise<Rig> {
-  const rig = await Rig.start(t, { hubLimits: { ...(LONG ? {} : SHORT_LIMITS), ...limits } });
-  for (const name of LONG ? ["a", "b", "c", "d"] : ["a", "b"]) await rig.startEdge(name, LOAD);
+  // The judge may be starved on a busy machine, and dropped for it like any other: it asks for what it misses, patiently.
+  const rig = await Rig.start(t, { hubLimits: { ...(LONG ? {} : SHORT_LIMITS), ...limits }, giveUpMs: 60_000 });
+  for (const name of LONG ? ["a", "b", "c", "d"] : ["a", "b"])
+    await rig.startEdge(name, LOAD, { ledger: { historyBytes: 64 * MIB } });
   return rig;
 }
 
@@ -57,6 +59,12 @@ async function assertBounded(memory: () => Promise<Held>): Promise<string> {
   return `hub +${mib(growth)}, ${mib(queued)} waited for one client at most`;
 }
 
+/** Whether none of these clients is connected any more; one that is stopped cannot come back by itself. */
+async function areGone(rig: Rig, ids: string[]): Promise<boolean> {
+  return (await rig.hubClients()).every(({ id }) => !ids.includes(id));
+}
+
+/** Clients that the hub disconnected, for one reason or for any. */
 function evicted(rig: Rig, reason = ""): Promise<number> {
   return rig.hubMetric("canfleet_hub_evicted_clients_total", reason);
 }
@@ -121,11 +129,12 @@ describe("faults of a subscriber", () => {
     await memory();
     const beganMs = performance.now();
     stop(t, victim);
-    await until("its end", async () => (await evicted(rig, "stalled")) === 1);
+    await until("its end", () => areGone(rig, ["victim"]));
     const tookMs = Math.round(performance.now() - beganMs);
     const { lost } = await rig.settle("R01 QoS 0");
     console.log(`R01 QoS 0 victim: disconnected after ${tookMs} ms ${await assertBounded(memory)}`);
-    assert.deepEqual([lost, await evicted(rig)], [0, 1]);
+    assert.equal(lost, 0);
+    assert.ok((await evicted(rig, "stalled")) >= 1);
     victim.kill("SIGCONT");
     await until("the victim to come back", async () => (await rig.subscriberReport(victim)).connects === 2);
   });
@@ -143,8 +152,11 @@ describe("faults of a subscriber", () => {
     stop(t, victim);
     let produced = 0;
     await until("its end", async () => {
-      for (let i = 0; i < 20; i++) if (healthy.publish("load/x", numbered(produced, 8_000), { qos: 1 })) produced++;
-      return (await evicted(rig)) === 1;
+      // Not so many that the other one could be owed too much.
+      for (let i = 0; i < 20 && produced - received.length < 40; i++) {
+        if (healthy.publish("load/x", numbered(produced, 8_000), { qos: 1 })) produced++;
+      }
+      return areGone(rig, ["victim"]);
     });
     await until("every message at the other", () => received.length === produced);
     assert.deepEqual(
@@ -165,13 +177,14 @@ describe("faults of a subscriber", () => {
       await memory();
       const beganMs = performance.now();
       const reading = victim.trickle(kilobytes * 1_000);
-      await until("its end", async () => (await evicted(rig)) === 1, 150_000);
+      await until("its end", () => areGone(rig, ["victim"]), 150_000);
       const tookMs = Math.round(performance.now() - beganMs);
       victim.close();
       await reading;
       const { lost } = await rig.settle("R02");
       console.log(`R02 at ${kilobytes} kB/s: disconnected after ${tookMs} ms ${await assertBounded(memory)}`);
-      assert.deepEqual([lost, await evicted(rig)], [0, 1]);
+      assert.equal(lost, 0);
+      assert.ok((await evicted(rig)) >= 1);
     });
   }
 
@@ -183,7 +196,8 @@ describe("faults of a subscriber", () => {
     const memory = watchMemory(t, rig);
     await memory();
     stop(t, victims);
-    await until("the end of all", async () => (await evicted(rig)) === ids.length);
+    await until("the end of all", () => areGone(rig, ids));
+    assert.ok((await evicted(rig)) >= ids.length);
     const { lost } = await rig.settle("R03");
     console.log(`R03 ${ids.length} victims disconnected, ${await assertBounded(memory)}`);
     assert.equal(lost, 0);
@@ -200,7 +214,7 @@ describe("faults of a subscriber", () => {
       (await rig.hubClients()).some(({ id, subscriptions }) => id === "gone" && subscriptions === 1),
     );
     before.close();
-    await until("its end", async () => (await rig.hubClients()).every(({ id }) => id !== "gone"));
+    await until("its end", () => areGone(rig, ["gone"]));
     const publisher = new HubConnection(rig.url);
     t.after(() => publisher.close());
     await publisher.ready(30_000);
@@ -260,6 +274,7 @@ describe("faults of a subscriber", () => {
     await sleep(3_000 * SOAK);
     late.readAll();
     await until("everything", () => late.numbers.length >= topics + wills);
+    const drops = await dropsOf(rig, "late");
     const { lost } = await rig.settle("R05");
     console.log(
       `R05 ${topics} retained messages of 4 kB and ${wills} wills: delivered ${late.numbers.length} ` +
@@ -269,6 +284,6 @@ describe("faults of a subscriber", () => {
       late.numbers.sort((a, b) => a - b),
       Array.from({ length: topics + wills }, (_, i) => i),
     );
-    assert.deepEqual([lost, await rig.hubMetric("canfleet_hub_dropped_messages_total")], [0, 0]);
+    assert.deepEqual({ lost, drops }, { lost: 0, drops: 0 });
   });
 });
