@@ -3,8 +3,11 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FULL_LOAD, Rig, SOAK } from "./rig.ts";
 
-/** What an edge that is killed may lose: what it had not closed, and what its process had not handed to the kernel, ms. */
-const FLUSH_MS = 20;
+/**
+ * What an edge that is killed may lose: what it had not closed, and what its process had not handed to the kernel, ms. On
+ * a starved machine one turn of its event loop makes more than the 20 ms of a quiet one.
+ */
+const FLUSH_MS = 200;
 
 describe("faults of an edge", () => {
   it("R10 an edge is killed again and again", async (t) => {
