@@ -1,0 +1,177 @@
+import { RangeSet, type GoneRange, type Range } from "@canfleet/sdk";
+import type { FileHandle } from "node:fs/promises";
+import type { BatchStore } from "../batch-store.ts";
+import type { StoredBatch } from "../history.ts";
+import { RECORD_BYTES, type EpochRange } from "./segment-format.ts";
+import { SegmentReader } from "./segment-reader.ts";
+import type { Segment } from "./segment.ts";
+
+/** Ranges that are written down as gone at most. */
+const MAX_GONE = 64;
+
+/** What a bus needs of the spool that it is part of. */
+export interface SpoolHost {
+  readonly folder: string;
+  /** Earlier lives' segments are known. */
+  readonly isRecovered: boolean;
+  /** Whether so many bytes more may wait to be written. */
+  takes(bytes: number): boolean;
+  /** There is something to write or delete. */
+  wake(): void;
+  /** Something can be read that could not be before. */
+  ready(): void;
+}
+
+/** Learns that numbers are lost. `isNews`: false where an earlier life has counted them already. */
+export type OnDropped = (range: GoneRange, isNews: boolean) => void;
+
+/** A segment that is written. */
+export interface OpenSegment {
+  segment: Segment;
+  handle: FileHandle;
+  syncedSize: number;
+  syncedAtMs: number;
+  syncing: Promise<void> | undefined;
+  /** Nothing may follow: fdatasync failed, or the file is no longer in the folder. */
+  isBad: boolean;
+}
+
+/** One bus's part of the spool: what waits to be written, and what lies in segments. */
+export class BusSpool implements BatchStore {
+  readonly bus: string;
+  /** Oldest first. */
+  segments: Segment[] = [];
+  current: OpenSegment | undefined;
+  /** Batches that wait to be written, in order. */
+  queued: StoredBatch[] = [];
+  queuedBytes = 0;
+  /** Numbers written without a hole up to the last one. */
+  run: Range = [0, 0];
+  /** Ranges were dropped since they were last written down. */
+  hasNewGone = false;
+  readonly #host: SpoolHost;
+  readonly #onDropped: OnDropped;
+  readonly #wanted = new Map<number, RangeSet>();
+  readonly #gone = new Map<number, RangeSet>();
+  readonly #reader: SegmentReader;
+
+  constructor(bus: string, host: SpoolHost, onDropped: OnDropped) {
+    this.bus = bus;
+    this.#host = host;
+    this.#onDropped = onDropped;
+    this.#reader = new SegmentReader(host.folder, (segment, missing) => {
+      for (const [from, to] of missing) this.lose(segment.id.epoch, from, to);
+      host.ready();
+    });
+  }
+
+  /** Bytes on disk. */
+  get bytes(): number {
+    return this.segments.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Frames that wait for a hub. */
+  get frames(): number {
+    return [...this.#wanted.values()].reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** When the oldest batch on disk was written, µs since 1970. */
+  get oldestUs(): number | undefined {
+    return this.segments[0]?.oldestUs;
+  }
+
+  epochs(): readonly number[] {
+    return this.#host.isRecovered ? [...this.#wanted.keys()].sort((a, b) => a - b) : [];
+  }
+
+  within(epoch: number, from: number, to: number): Range[] {
+    return this.#wanted.get(epoch)?.within(from, to) ?? [];
+  }
+
+  append(batch: StoredBatch): boolean {
+    const bytes = RECORD_BYTES + batch.payload.length;
+    if (!this.#host.takes(bytes)) return false;
+    const { epoch, seq, end, payload } = batch;
+    this.queued.push({ epoch, seq, end, payload });
+    this.queuedBytes += bytes;
+    this.want(epoch, seq, end);
+    this.#host.wake();
+    return true;
+  }
+
+  want(epoch: number, from: number, to: number): void {
+    let wanted = this.#wanted.get(epoch);
+    if (!wanted) this.#wanted.set(epoch, (wanted = new RangeSet()));
+    wanted.add(from, to);
+  }
+
+  read(epoch: number, seq: number): StoredBatch | "later" | undefined {
+    const queued = this.queued.find((batch) => batch.epoch === epoch && batch.seq <= seq && seq < batch.end);
+    if (queued) return queued;
+    const segment = this.segments.find(({ id, numbers }) => id.epoch === epoch && numbers.has(seq, seq + 1));
+    const batch = segment && this.#reader.read(segment, seq);
+    if (batch === undefined) this.lose(epoch, seq, seq + 1);
+    return batch;
+  }
+
+  settled(epoch: number, numbers: RangeSet): void {
+    const wanted = this.#wanted.get(epoch);
+    if (!wanted) return;
+    for (const [from, to] of [...wanted]) {
+      for (const [first, end] of numbers.within(from, to)) wanted.delete(first, end);
+    }
+    if (wanted.first === undefined) this.#wanted.delete(epoch);
+    this.#host.wake();
+  }
+
+  /** Whether anybody still needs something of it. */
+  isWanted({ id, numbers }: Segment): boolean {
+    for (const [from, to] of numbers) if (this.within(id.epoch, from, to).length > 0) return true;
+    return false;
+  }
+
+  /** States numbers as lost, as far as they were wanted. */
+  lose(epoch: number, from: number, to: number): void {
+    for (const [first, end] of this.within(epoch, from, to)) this.state({ epoch, from: first, to: end }, true);
+  }
+
+  /** States numbers as lost that an earlier life wrote. */
+  state({ epoch, from, to }: EpochRange, isNews: boolean): void {
+    const wanted = this.#wanted.get(epoch);
+    wanted?.delete(from, to);
+    if (wanted?.first === undefined) this.#wanted.delete(epoch);
+    let gone = this.#gone.get(epoch);
+    if (!gone) this.#gone.set(epoch, (gone = new RangeSet()));
+    gone.add(from, to);
+    this.hasNewGone = true;
+    this.#onDropped({ epoch, from, to, place: "spool" }, isNews);
+  }
+
+  /** What was dropped, to be written down. */
+  goneRanges(): EpochRange[] {
+    const all = [...this.#gone].flatMap(([epoch, ranges]) => [...ranges].map(([from, to]) => ({ epoch, from, to })));
+    return all.slice(-MAX_GONE);
+  }
+
+  /** Takes a segment off the list whose file is gone; what was wanted of it is lost. */
+  removed(segment: Segment): void {
+    this.segments = this.segments.filter((other) => other !== segment);
+    this.#reader.forget(segment);
+    for (const [from, to] of segment.numbers) this.lose(segment.id.epoch, from, to);
+    // Once nothing is on disk, every loss has been said to a hub or by a later life.
+    if (this.segments.length === 0 && this.#wanted.size === 0) this.#gone.clear();
+  }
+
+  /** Takes batches off the queue that were written, or that nobody needs any more. */
+  unqueue(batches: number): void {
+    for (const { payload } of this.queued.splice(0, batches)) this.queuedBytes -= RECORD_BYTES + payload.length;
+  }
+
+  /** Takes off what was acknowledged while it waited. */
+  skipSettled(): void {
+    const kept = this.queued.filter(({ epoch, seq, end }) => this.within(epoch, seq, end).length > 0);
+    if (kept.length === this.queued.length) return;
+    this.queued = kept;
+    this.queuedBytes = kept.reduce((sum, { payload }) => sum + RECORD_BYTES + payload.length, 0);
+  }
+}
