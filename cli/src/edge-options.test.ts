@@ -7,14 +7,10 @@ import { parseCommand } from "./parse.ts";
 import { EDGE } from "./table/run.ts";
 import { UsageError } from "./usage-error.ts";
 
+/** Without a spool, unless the line or the settings say something of it. */
 function config(line: string, settings: EdgeSettings = {}): EdgeConfig {
-  return edgeConfig(
-    parseCommand(
-      EDGE,
-      line.split(" ").filter((word) => word !== ""),
-    ),
-    settings,
-  );
+  const words = line.split(" ").filter((word) => word !== "");
+  return edgeConfig(parseCommand(EDGE, words), settings);
 }
 
 describe("an edge's command line", () => {
@@ -74,4 +70,18 @@ describe("an edge's command line", () => {
   ]) {
     it(`is refused: edge ${line}`, () => assert.throws(() => config(line), UsageError));
   }
+
+  it("has a spool with a hub where it is told one", () => {
+    const spoolOf = (line: string, settings?: EdgeSettings): unknown => config(line, settings).ledger?.spool?.dir;
+    const none = { ledger: {} };
+    assert.equal(spoolOf("can0", none), undefined);
+    assert.equal(spoolOf("can0 --spool /s", none), "/s");
+    assert.equal(spoolOf("can0 --spool off", { ledger: { spool: { dir: "/s" } } }), undefined);
+    assert.equal(spoolOf("can0 host 5000 --spool /s", none), undefined, "no hub, no spool");
+    const settings = { ledger: { historyBytes: 100_000, spool: { dir: "/s", policy: "drop-newest" as const } } };
+    assert.deepEqual(config("can0", settings).ledger, {
+      historyBytes: 100_000,
+      spool: { dir: "/s", policy: "drop-newest" },
+    });
+  });
 });

@@ -4,6 +4,7 @@ import type { Arguments } from "./command-spec.ts";
 import { checkedBase, checkedHubUrl, DEFAULT_HUB_URL } from "./client-settings.ts";
 import { parseLinkListen, recordForm, type EdgeSettings } from "./config/schema.ts";
 import type { EDGE } from "./table/run.ts";
+import { spoolConfig } from "./spool-folder.ts";
 import { UsageError } from "./usage-error.ts";
 
 type EdgeArguments = Arguments<typeof EDGE>;
@@ -19,19 +20,34 @@ export function edgeConfig({ options, positionals }: EdgeArguments, settings: Ed
   const buses = channels.length > 0 ? channels.map((text) => busOf(text, options)) : fileBuses(settings, options);
   if (channel !== undefined) addLinks(buses[0]!, host, port, options);
   else if (options.listen !== undefined) throw new UsageError("--listen needs a CHANNEL: which bus is it for?", "edge");
-  const hub = checkedHubUrl(options.hub) ?? settings.hub;
+  const namedHub = checkedHubUrl(options.hub) ?? settings.hub;
   const name = options.name ?? settings.name;
   const base = checkedBase(options.base) ?? settings.base;
   const isLinked = buses.some(({ links }) => (links ?? []).length > 0);
+  const hub = namedHub ?? (isLinked ? undefined : DEFAULT_HUB_URL);
   return {
     buses,
-    ...(hub === undefined && isLinked ? {} : { hub: hub ?? DEFAULT_HUB_URL }),
+    ...(hub === undefined ? {} : { hub }),
     ...(name === undefined ? {} : { name }),
     ...(base === undefined ? {} : { base }),
     ...sendOff(options["send-off"] ?? settings.sendOffFile),
-    ...(settings.bridges === undefined ? {} : { bridges: settings.bridges }),
-    ...(settings.batch === undefined ? {} : { batch: settings.batch }),
+    ...fromFile(settings),
+    ...(hub === undefined ? {} : ledgerOf(settings, options.spool)),
   };
+}
+
+/** What no flag says. */
+function fromFile({ bridges, batch }: EdgeSettings): Pick<EdgeConfig, "bridges" | "batch"> {
+  return { ...(bridges && { bridges }), ...(batch && { batch }) };
+}
+
+function ledgerOf(
+  { ledger: { spool: inSettings, ...limits } = {} }: EdgeSettings,
+  flag: string | undefined,
+): Pick<EdgeConfig, "ledger"> {
+  const spool = spoolConfig(flag, inSettings);
+  if (!spool && Object.keys(limits).length === 0) return {};
+  return { ledger: { ...limits, ...(spool && { spool }) } };
 }
 
 function sendOff(sendOffFile: string | undefined): Pick<EdgeConfig, "sendOffFile"> {

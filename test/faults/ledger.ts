@@ -6,6 +6,8 @@ export class Ledger {
   disordered = 0;
   /** Frames whose content is not what was made under this number. */
   wrong = 0;
+  /** Frames stated as lost with their range, by place. */
+  readonly numbered: { [place: string]: number } = {};
   /** Losses without a range, by place: they belong to no number. */
   readonly unnumbered: { [place: string]: number | null } = {};
   readonly #epochs = new Map<string, { delivered: RangeSet; lost: RangeSet; last: number }>();
@@ -31,8 +33,12 @@ export class Ledger {
   }
 
   lost({ channel, lost, range }: LossEvent): void {
-    if (range) this.#of(channel, range.epoch).lost.add(range.from, range.to);
-    else for (const [place, frames] of Object.entries(lost)) this.unnumbered[place] = frames;
+    if (range) {
+      this.#of(channel, range.epoch).lost.add(range.from, range.to);
+      for (const place of Object.keys(lost)) {
+        this.numbered[place] = (this.numbered[place] ?? 0) + range.to - range.from;
+      }
+    } else for (const [place, frames] of Object.entries(lost)) this.unnumbered[place] = frames;
   }
 
   epochs(channel: string): number[] {

@@ -1,14 +1,15 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import assert from "node:assert/strict";
-import type { EdgeConfig } from "@canfleet/edge";
+import type { Edge, EdgeConfig } from "@canfleet/edge";
 import type { HubLimits } from "@canfleet/hub";
-import { MqttBus, type MqttBusOptions } from "@canfleet/sdk";
+import { MqttBus, type Losses, type MqttBusOptions } from "@canfleet/sdk";
 import { Ledger } from "./ledger.ts";
 import type { EdgeProcessOptions } from "./edge-process.ts";
 import type { FleetProcessOptions } from "./fleet-process.ts";
@@ -71,6 +72,8 @@ export class Rig {
   #lives = 0;
   readonly #subscribers: ChildProcess[] = [];
   readonly #hubLimits: Partial<HubLimits>;
+  /** What edges said in their logs, each line with its edge's name. */
+  readonly edgeLog: string[] = [];
 
   private constructor(hubLimits: Partial<HubLimits>) {
     this.#hubLimits = hubLimits;
@@ -156,6 +159,7 @@ export class Rig {
     if (edge.countFile !== "") edge.earlier.push(edge.countFile);
     edge.countFile = join(this.folder, `${edge.name}-${this.#lives++}`);
     edge.process = await spawn("edge-process.js", [JSON.stringify({ ...edge.options, countFile: edge.countFile })]);
+    createInterface({ input: edge.process.stderr! }).on("line", (line) => this.edgeLog.push(`${edge.name}: ${line}`));
   }
 
   /** SIGKILL, and a new life. */
@@ -165,9 +169,23 @@ export class Rig {
     await this.#run(edge);
   }
 
+  /** SIGTERM, and a new life. */
+  async endEdge(edge: RunningEdge): Promise<void> {
+    const ended = once(edge.process, "exit");
+    edge.process.kill("SIGTERM");
+    await ended;
+    await this.#run(edge);
+  }
+
   /** Memory of an edge, bytes. */
   async edgeMemory(edge: RunningEdge): Promise<number> {
     return ((await ask(edge.process)) as { rss: number }).rss;
+  }
+
+  /** Frames that an edge says it lost in this life, by place. */
+  async edgeLosses(edge: RunningEdge): Promise<Losses> {
+    const { counters } = (await ask(edge.process)) as { counters: ReturnType<Edge["counters"]> };
+    return counters.load0!.lost;
   }
 
   /**
@@ -255,8 +273,10 @@ const LEDGER_OK = { unexplained: 0, twice: 0, disordered: 0, wrong: 0 };
 async function spawn(script: string, args: string[]): Promise<ChildProcess> {
   const verbose = process.env.FAULTS_VERBOSE === "1";
   const child = fork(new URL(script, import.meta.url), args, {
-    stdio: ["ignore", "pipe", verbose ? "inherit" : "ignore", "ipc"],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
+  if (verbose) child.stderr!.pipe(process.stderr);
+  else child.stderr!.resume();
   const ready = once(child.stdout!, "data");
   const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`${script} ended with ${String(code)}`)));
   ended.catch(() => undefined);

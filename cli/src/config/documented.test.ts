@@ -15,7 +15,8 @@ it("docs/configuration.md shows a file that is taken as it stands", async (t) =>
   const file = join(cwd, "canfleet.yaml");
   await writeFile(file, yaml);
   const { edge, hub, client } = await loadSettings({ env: {}, cwd, file });
-  const { checked, mistakes } = checkEdgeConfig({ ...edge, buses: edge.buses ?? [] });
+  const { buses = [], ledger: { spool: { dir = "", ...limits } = {}, ...memory } = {}, ...rest } = edge;
+  const { checked, mistakes } = checkEdgeConfig({ ...rest, buses, ledger: { ...memory, spool: { dir, ...limits } } });
   assert.deepEqual(mistakes, []);
   assert.deepEqual(
     checked.buses.map(({ name, latestHz, gatherMs, links }) => [name, latestHz, gatherMs, links.length]),
@@ -24,6 +25,7 @@ it("docs/configuration.md shows a file that is taken as it stands", async (t) =>
       ["body", 10, 3, 0],
     ],
   );
+  assert.equal(checked.ledger.spool?.dir, "/var/lib/canfleet/spool");
   assert.equal(checked.bridges.length, 1);
   assert.deepEqual([hub.listen, client.hub], [{ host: "127.0.0.1", port: 1883 }, "mqtt://my-hub:1883"]);
 });

@@ -171,6 +171,17 @@ const login = {
   passwordFile: something("a file"),
   tokenFile: something("a file"),
 };
+const ledger = group({
+  historyBytes: whole(65_536, 2 ** 30, "bytes"),
+  backfillBytesPerSecond: whole(10_000, 1e9, "bytes/s"),
+  spool: group({
+    dir: something("a folder, or off"),
+    maxBytes: whole(131_072, 2 ** 40, "bytes"),
+    segmentBytes: whole(65_536, 64 * 1024 * 1024, "bytes"),
+    maxAgeHours: number(0.001, 100_000, "hours"),
+    policy: oneOf("drop-oldest", "drop-newest"),
+  }),
+});
 
 const SECTIONS = {
   hub: group({ listen: hostPort, http, base, data: something("a folder"), insecureLan: flag, broker: hubUrl }),
@@ -183,6 +194,7 @@ const SECTIONS = {
     sendOffFile: something("the name of a file"),
     bridges: listOf(bridge),
     batch,
+    ledger,
   }),
   client: group({ hub: hubUrl, base, ...login }),
 };

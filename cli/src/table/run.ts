@@ -76,6 +76,11 @@ export const EDGE = defineCommand({
       help: "who may send: none, link, all, or ID[:MASK][/x|/s],… for everybody (link)",
     },
     "send-off": { kind: "text", value: "FILE", help: "while FILE exists, nothing is sent on any bus" },
+    spool: {
+      kind: "text",
+      value: "DIR",
+      help: "folder on disk for what no hub takes, this edge's alone (off)",
+    },
     listen: {
       kind: "text",
       value: "[HOST:]PORT",

@@ -12,6 +12,7 @@ import {
   type CanFilter,
   type ControlMode,
 } from "@canfleet/sdk";
+import { checkSpool, type SpoolConfig, type SpoolLimits } from "./ledger/spool-config.ts";
 import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
 
 /** One raw link of a bus: dial a host, or listen for hosts. */
@@ -77,6 +78,15 @@ export interface LedgerLimits {
   backfillBytesPerSecond: number;
 }
 
+export interface LedgerConfig extends Partial<LedgerLimits> {
+  /** What no hub takes goes to disk. Default: it stays in memory alone. */
+  spool?: SpoolConfig;
+}
+
+export interface CheckedLedger extends LedgerLimits {
+  spool: SpoolLimits | undefined;
+}
+
 export interface EdgeConfig {
   /** First level of the edge's topics. Default: the machine's name, made to fit. */
   name?: string;
@@ -94,7 +104,7 @@ export interface EdgeConfig {
     /** Frames that send their batch at once, candump syntax. Default: none. */
     urgent?: string;
   };
-  ledger?: Partial<LedgerLimits>;
+  ledger?: LedgerConfig;
 }
 
 export interface CheckedBus {
@@ -124,7 +134,7 @@ export interface CheckedConfig {
   batch: BatchLimits;
   /** Frames that send their batch at once, in candump's notation. */
   urgent: string;
-  ledger: LedgerLimits;
+  ledger: CheckedLedger;
 }
 
 /** One mistake: where it is (`buses[0].filters`) and what was wanted there. */
@@ -173,7 +183,6 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   check.batch({ ...DEFAULT_BATCH, ...config.batch });
   const urgent = config.batch?.urgent ?? "";
   check.run("batch.urgent", () => parseFilters(urgent));
-  check.ledger({ ...DEFAULT_LEDGER, ...config.ledger });
   (config.bridges ?? []).forEach((bridge, i) =>
     check.run(`bridges[${i}].filters`, () => parseFilters(bridge.filters ?? "")),
   );
@@ -187,7 +196,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     bridges: config.bridges ?? [],
     batch: { ...DEFAULT_BATCH, ...config.batch },
     urgent,
-    ledger: { ...DEFAULT_LEDGER, ...config.ledger },
+    ledger: check.ledger(config.ledger ?? {}),
   };
   return { checked, mistakes: check.mistakes };
 }
@@ -257,9 +266,13 @@ class Checker {
     });
   }
 
-  ledger(limits: LedgerLimits): void {
+  ledger(config: LedgerConfig): CheckedLedger {
+    const limits = { ...DEFAULT_LEDGER, ...config };
     this.range("ledger.historyBytes", limits.historyBytes, 65_536, 2 ** 30);
     this.range("ledger.backfillBytesPerSecond", limits.backfillBytesPerSecond, 10_000, 1e9);
+    const checked = config.spool && checkSpool(config.spool);
+    for (const { key, text } of checked?.mistakes ?? []) this.add(`ledger.spool.${key}`, text);
+    return { ...limits, spool: checked?.spool };
   }
 
   batch(limits: BatchLimits): void {

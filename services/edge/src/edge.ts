@@ -12,6 +12,9 @@ import { hostId } from "./host.ts";
 import { Backfill } from "./ledger/backfill.ts";
 import { BusLedger } from "./ledger/bus-ledger.ts";
 import { HubLink } from "./ledger/hub-link.ts";
+import { makeSpool } from "./ledger/make-spool.ts";
+import type { BusSpool } from "./ledger/spool/bus-spool.ts";
+import type { Spool } from "./ledger/spool/spool.ts";
 import { openCanInterface } from "./open-interface.ts";
 import { RawLink } from "./raw-link.ts";
 import { BusRelay } from "./relay.ts";
@@ -20,6 +23,8 @@ import { Uplink } from "./uplink.ts";
 import { VERSION } from "./version.ts";
 
 const STATUS_INTERVAL_MS = 1000;
+/** How long a hub gets to acknowledge the last batches of an edge that ends, ms. */
+const SETTLE_MS = 500;
 
 export interface EdgeEvents {
   /** One line for people: what happened, no end of line. Default: nothing. */
@@ -35,6 +40,7 @@ interface Bus {
   batcher: Batcher | undefined;
   ledger: BusLedger | undefined;
   control: BusControl | undefined;
+  spool: BusSpool | undefined;
   links: RawLink[];
   ended: boolean;
   /** Frames received at the status before. */
@@ -56,6 +62,7 @@ export class Edge {
   readonly #buses: Bus[] = [];
   readonly #bridges: RunningBridge[] = [];
   readonly #sendSwitch: SendSwitch | undefined;
+  readonly #spool: Spool | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
@@ -87,6 +94,7 @@ export class Edge {
     });
     this.#uplink = uplink;
     this.#backfill = new Backfill(this.#hubLink, uplink, config.ledger.backfillBytesPerSecond);
+    this.#spool = makeSpool(config, this.#events.log, () => this.#backfill?.storeReady());
   }
 
   #watchSwitch(file: string | undefined): SendSwitch | undefined {
@@ -125,6 +133,7 @@ export class Edge {
       await edge.close();
       throw error;
     }
+    edge.#spool?.start();
     edge.#statusTimer = setInterval(() => edge.#tick(), STATUS_INTERVAL_MS);
     edge.#publishAll();
     return edge;
@@ -152,6 +161,7 @@ export class Edge {
       batcher: undefined,
       ledger: undefined,
       control: undefined,
+      spool: undefined,
       links: [],
       ended: false,
       receivedBefore: 0,
@@ -162,7 +172,9 @@ export class Edge {
     await this.#startLinks(bus, config);
     const uplink = this.#uplink;
     if (!uplink) return;
+    bus.spool = this.#spool?.addBus(config.name, (range, isNews) => bus.ledger?.dropped(range, isNews));
     const ledger = new BusLedger({
+      store: bus.spool,
       epoch: bus.relay.epoch,
       historyBytes: this.#config.ledger.historyBytes,
       link: this.#hubLink,
@@ -300,6 +312,7 @@ export class Edge {
       control: bus.control?.changes(),
       lost: this.#losses(bus),
       clock: this.#clockState(),
+      spool: bus.spool?.status,
     });
   }
 
@@ -341,8 +354,10 @@ export class Edge {
       this.#publishStatus(bus);
     }
     await Promise.all(this.#buses.flatMap(({ links }) => links.map((link) => link.close())));
+    if (this.#spool) await this.#backfill?.settled(SETTLE_MS);
+    // Without a hub, what it has not taken goes to the spool.
     this.#backfill?.close();
-    await this.#uplink?.close();
+    await Promise.all([this.#spool?.close(), this.#uplink?.close()]);
   }
 }
 

@@ -1,6 +1,7 @@
 export * from "./can-interface.ts";
 export * from "./transmit.ts";
 export * from "./config.ts";
+export type { SpoolConfig } from "./ledger/spool-config.ts";
 export type { SendConfig } from "./send-policy.ts";
 export { LocalBus, type LocalBusOptions } from "./local-bus.ts";
 export { Bridge, type BridgeCounters, type BridgeOptions } from "./bridge.ts";

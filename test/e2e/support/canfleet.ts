@@ -32,7 +32,10 @@ export function ownFolder(): string {
 
 function settings(): { cwd: string; env: NodeJS.ProcessEnv } {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("CANFLEET_"));
-  return { cwd: ownFolder(), env: { ...Object.fromEntries(kept), XDG_CONFIG_HOME: ownFolder() } };
+  return {
+    cwd: ownFolder(),
+    env: { ...Object.fromEntries(kept), XDG_CONFIG_HOME: ownFolder(), XDG_STATE_HOME: ownFolder() },
+  };
 }
 
 export interface Hub {

@@ -5,6 +5,7 @@ import {
   isCanfleetError,
   type BackfillResponse,
 } from "@canfleet/sdk";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { BusLedger } from "./bus-ledger.ts";
 import type { StoredBatch } from "./history.ts";
 import type { HubLink } from "./hub-link.ts";
@@ -26,6 +27,7 @@ const MAX_BUFFERED_BYTES = 128 * 1024;
 /** Batches sent in one turn of the event loop. */
 const TURN_BATCHES = 32;
 const TICK_MS = 100;
+const SETTLE_CHECK_MS = 20;
 /** How long to wait for the rate at a time, ms. */
 const RATE_PAUSE_MS = 10;
 /** What may be sent at once after a pause, as time at the full rate, ms. */
@@ -179,9 +181,25 @@ export class Backfill {
     return batches < (isProbing ? 1 : WINDOW_BATCHES) && bytes < WINDOW_BYTES;
   }
 
+  /** What lies on disk can be read. */
+  storeReady(): void {
+    for (const ledger of this.#ledgers.values()) ledger.tick();
+    this.pump();
+  }
+
+  /** Ends when a hub that is there has taken all live batches, or after `timeoutMs`. */
+  async settled(timeoutMs: number): Promise<void> {
+    const endMs = performance.now() + timeoutMs;
+    const ledgers = [...this.#ledgers.values()];
+    while (this.#link.isAnswering && performance.now() < endMs && !ledgers.every(({ isSettled }) => isSettled)) {
+      await sleep(SETTLE_CHECK_MS);
+    }
+  }
+
   close(): void {
     clearInterval(this.#ticker);
     clearTimeout(this.#pause);
     this.#link.disconnected();
+    for (const ledger of this.#ledgers.values()) ledger.linkChanged();
   }
 }

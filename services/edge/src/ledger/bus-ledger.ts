@@ -59,6 +59,8 @@ export class BusLedger {
   #spooledTo = 0;
   #held: { value: number | undefined; atMs: number } = { value: undefined, atMs: -Infinity };
   #statement: Statement | undefined;
+  /** What batches stated that nobody has acknowledged: said again when they are lost themselves. */
+  #stated: { seq: number; end: number; statement: Statement }[] = [];
 
   constructor(options: BusLedgerOptions) {
     this.#options = options;
@@ -77,6 +79,11 @@ export class BusLedger {
     return { batches: this.#inFlight.length, bytes: this.#inFlight.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
 
+  /** Whether everything of this epoch was taken, or given up. */
+  get isSettled(): boolean {
+    return this.#current.settled.has(Math.min(this.#history.first, this.#end), this.#end);
+  }
+
   /** Bytes of batches in memory. */
   get historyBytes(): number {
     return this.#history.bytes;
@@ -84,7 +91,8 @@ export class BusLedger {
 
   /** What the batch that is being closed says of others; to be called once for each, before `add`. */
   state(): { notes: BatchNotes; lost: Losses } {
-    this.#statement = this.#statements.take();
+    // While the hub is away, batches go to the spool, which may drop them and what they state.
+    this.#statement = this.#options.link.isConnected ? this.#statements.take() : undefined;
     const held = this.#heldNow();
     const { gone, lost } = this.#statement ?? { gone: [], lost: {} };
     return { notes: { gone, ...(held === undefined ? {} : { held }) }, lost };
@@ -103,8 +111,8 @@ export class BusLedger {
       connection: sent ? link.connection : 0,
       sentAtMs: this.#nowMs(),
       spooled: false,
-      statement: this.#statement,
     });
+    if (this.#statement) this.#stated.push({ seq, end: this.#end, statement: this.#statement });
     this.#statement = undefined;
     this.#spoolIfNeeded();
     for (let entry = this.#history.takeExcess(); entry; entry = this.#history.takeExcess()) this.#forget(entry);
@@ -113,24 +121,46 @@ export class BusLedger {
   /** A batch leaves the memory: if nobody has it, it is lost. */
   #forget(entry: HistoryEntry): void {
     const { epoch, seq, end } = entry;
+    const { store } = this.#options;
     if (entry.spooled || this.#current.settled.has(seq, end)) return;
+    if (store && seq >= this.#spooledTo && store.append(entry)) {
+      this.#spooledTo = end;
+      return;
+    }
     this.#current.settle(seq, end);
     // What was sent may have arrived: who misses it sees that by the numbers, asks, and is told.
-    if (entry.connection > 0) return;
-    if (entry.statement) this.#statements.repeat(entry.statement);
-    this.#statements.add({ epoch, from: seq, to: end, place: this.#options.store ? "spool" : "edge" });
+    const range = { epoch, from: seq, to: end, place: store ? "spool" : "edge" };
+    if (entry.connection > 0) this.#statements.remember(range);
+    else this.#statements.add(range);
+    this.#stateAgain(seq, end);
   }
 
-  /** States a range as lost that the store has dropped, unless the hub has it, or the memory still has. */
-  dropped({ epoch, from, to, place }: GoneRange): void {
+  /** Says again what lost batches of this epoch said. */
+  #stateAgain(from: number, to: number): void {
+    this.#stated = this.#stated.filter(({ seq, end, statement }) => {
+      const isLost = seq < to && from < end;
+      if (isLost) this.#statements.repeat(statement);
+      return !isLost;
+    });
+  }
+
+  /**
+   * States a range as lost that the store has dropped, unless the hub has it, or the memory still has.
+   *
+   * @param isNews false: an earlier life has counted it
+   */
+  dropped({ epoch, from, to, place }: GoneRange, isNews: boolean): void {
     const progress = this.#progressOf(epoch);
     const isCurrent = epoch === this.#options.epoch;
     const end = isCurrent ? Math.min(to, this.#history.first) : to;
     if (isCurrent) this.#unspool(from, to);
     for (const [first, last] of progress.settled.missing(from, end)) {
-      this.#statements.add({ epoch, from: first, to: last, place });
+      const range = { epoch, from: first, to: last, place };
+      if (isNews) this.#statements.add(range);
+      else this.#statements.announce(range);
     }
     progress.settle(from, end);
+    if (isCurrent) this.#stateAgain(from, end);
   }
 
   /** The memory alone has these again. */
@@ -160,6 +190,7 @@ export class BusLedger {
       }
       this.#options.store?.settled(epoch, settled);
     }
+    this.#stated = this.#stated.filter(({ seq, end }) => !this.#current.settled.has(seq, end));
     this.#inFlight = this.#inFlight.filter(({ epoch, seq, end }) => !this.#progressOf(epoch).settled.has(seq, end));
     this.#held.atMs = -Infinity;
   }

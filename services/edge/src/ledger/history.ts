@@ -23,7 +23,6 @@ export interface HistoryEntry extends StoredBatch {
   sentAtMs: number;
   /** The spool has it too. */
   spooled: boolean;
-  readonly statement: Statement | undefined;
 }
 
 /** What one kept batch costs besides its payload, bytes. */

@@ -17,7 +17,17 @@ export class Statements {
     const frames = range.to - range.from;
     addLoss(this.totals, range.place, frames);
     addLoss(this.#lost, range.place, frames);
+    this.announce(range);
+  }
+
+  /** States numbers as lost that were counted before. */
+  announce(range: GoneRange): void {
     append(this.#pending, range);
+    this.remember(range);
+  }
+
+  /** Tells whoever asks that these are gone. */
+  remember(range: GoneRange): void {
     append(this.#remembered, range);
   }
 

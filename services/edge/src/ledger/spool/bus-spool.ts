@@ -1,7 +1,7 @@
 import { RangeSet, type GoneRange, type Range } from "@canfleet/sdk";
-import type { FileHandle } from "node:fs/promises";
 import type { BatchStore } from "../batch-store.ts";
 import type { StoredBatch } from "../history.ts";
+import type { OpenSegment } from "./open-segment.ts";
 import { RECORD_BYTES, type EpochRange } from "./segment-format.ts";
 import { SegmentReader } from "./segment-reader.ts";
 import type { Segment } from "./segment.ts";
@@ -9,9 +9,24 @@ import type { Segment } from "./segment.ts";
 /** Ranges that are written down as gone at most. */
 const MAX_GONE = 64;
 
+/** How a spool is, for people. */
+export type SpoolState = "starting" | "ok" | "failed";
+
+/** What `status` says of one bus's part (docs/wire-mqtt.md, 3.3). */
+export interface SpoolStatus {
+  state: SpoolState;
+  reason: string;
+  bytes: number;
+  frames: number;
+  oldest: number | null;
+}
+
 /** What a bus needs of the spool that it is part of. */
 export interface SpoolHost {
   readonly folder: string;
+  readonly state: SpoolState;
+  /** Why it failed; empty when it did not. */
+  readonly reason: string;
   /** Earlier lives' segments are known. */
   readonly isRecovered: boolean;
   /** Whether so many bytes more may wait to be written. */
@@ -25,17 +40,6 @@ export interface SpoolHost {
 /** Learns that numbers are lost. `isNews`: false where an earlier life has counted them already. */
 export type OnDropped = (range: GoneRange, isNews: boolean) => void;
 
-/** A segment that is written. */
-export interface OpenSegment {
-  segment: Segment;
-  handle: FileHandle;
-  syncedSize: number;
-  syncedAtMs: number;
-  syncing: Promise<void> | undefined;
-  /** Nothing may follow: fdatasync failed, or the file is no longer in the folder. */
-  isBad: boolean;
-}
-
 /** One bus's part of the spool: what waits to be written, and what lies in segments. */
 export class BusSpool implements BatchStore {
   readonly bus: string;
@@ -47,8 +51,12 @@ export class BusSpool implements BatchStore {
   queuedBytes = 0;
   /** Numbers written without a hole up to the last one. */
   run: Range = [0, 0];
-  /** Ranges were dropped since they were last written down. */
-  hasNewGone = false;
+  /** Ordinal of the newest segment of this life; 0: none. */
+  lastOrdinal = 0;
+  /** When it was synced last, ms. */
+  syncedAtMs = -Infinity;
+  /** What was dropped is to be written down: there is more of it, or a new segment. */
+  #mustWriteGone = false;
   readonly #host: SpoolHost;
   readonly #onDropped: OnDropped;
   readonly #wanted = new Map<number, RangeSet>();
@@ -63,6 +71,11 @@ export class BusSpool implements BatchStore {
       for (const [from, to] of missing) this.lose(segment.id.epoch, from, to);
       host.ready();
     });
+  }
+
+  get status(): SpoolStatus {
+    const { state, reason } = this.#host;
+    return { state, reason, bytes: this.bytes, frames: this.frames, oldest: this.oldestUs ?? null };
   }
 
   /** Bytes on disk. */
@@ -143,12 +156,36 @@ export class BusSpool implements BatchStore {
     let gone = this.#gone.get(epoch);
     if (!gone) this.#gone.set(epoch, (gone = new RangeSet()));
     gone.add(from, to);
-    this.hasNewGone = true;
+    this.#mustWriteGone = true;
     this.#onDropped({ epoch, from, to, place: "spool" }, isNews);
   }
 
-  /** What was dropped, to be written down. */
-  goneRanges(): EpochRange[] {
+  /** States numbers as lost that were written and are not there. */
+  damaged({ epoch, from, to }: EpochRange): void {
+    const gone = this.#gone.get(epoch);
+    for (const [first, end] of gone ? gone.missing(from, to) : [[from, to] as const]) {
+      this.state({ epoch, from: first, to: end }, true);
+    }
+  }
+
+  /** Enters a segment of an earlier life. */
+  recovered(segment: Segment): void {
+    this.segments.push(segment);
+    for (const [from, to] of segment.numbers) this.want(segment.id.epoch, from, to);
+  }
+
+  /** Enters a new segment, which is written from now on. */
+  begin(open: OpenSegment, ordinal: number): void {
+    this.segments.push(open.segment);
+    this.current = open;
+    this.lastOrdinal = ordinal;
+    this.#mustWriteGone = true;
+  }
+
+  /** What was dropped and is to be written down now, the newest ranges. */
+  takeGone(): EpochRange[] {
+    if (!this.#mustWriteGone) return [];
+    this.#mustWriteGone = false;
     const all = [...this.#gone].flatMap(([epoch, ranges]) => [...ranges].map(([from, to]) => ({ epoch, from, to })));
     return all.slice(-MAX_GONE);
   }

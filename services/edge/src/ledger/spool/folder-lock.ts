@@ -34,6 +34,11 @@ export async function lockFolder(folder: string, bootId: string): Promise<void> 
   }
 }
 
+/** Whether the folder has a lock, of whomever. */
+export async function isLocked(folder: string): Promise<boolean> {
+  return (await readFile(join(folder, FILE)).catch(() => undefined)) !== undefined;
+}
+
 export async function unlockFolder(folder: string): Promise<void> {
   await unlink(join(folder, FILE)).catch(() => undefined);
 }
