@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -37,6 +37,9 @@ const FAILURES: [line: string, code: number, says: RegExp][] = [
   ["hub --listen 0.0.0.0:0", 78, /reachable from other machines/],
   ["edge sim:a --name Pi_7", 78, /name "Pi_7": expected 1 to 32/],
 ];
+
+/** A recording on stdout. */
+const TO_STDOUT = ["record", "sim:full", "-f", "-"];
 
 describe("what goes wrong", () => {
   for (const [line, code, says] of FAILURES) {
@@ -166,6 +169,26 @@ describe("frames on a simulated bus", () => {
     assert.equal(lines.length, Number(frames));
     for (const line of lines) assert.match(line, /^\(\d{10}\.\d{6}\) sim-car [0-9A-F]{3}#[0-9A-F]*$/);
     assert.match((await place.run(["record", "sim:car", "-f", name])).stderr, /exists already; name another file/);
+  });
+
+  it("that cannot be written any further end the recording with one sentence", async () => {
+    await symlink("/dev/full", join(place.folder, "full.log"));
+    await symlink("/dev/full", join(place.folder, "full.log.gz"));
+    const car = place.start(["gen", "sim:full", "-g", "1", "-i"]);
+    for (const name of ["full.log", "full.log.gz"]) {
+      const { code, stderr } = await place.run(["record", "sim:full", "-f", name]);
+      assert.equal(code, 1);
+      assert.match(stderr, new RegExp(`^canfleet: recording .*\ncanfleet: ${name}: no space left on the disk\n$`));
+    }
+    const toStdout = place.startProcess("sh", ["-c", `"$0" "$@" > /dev/full`, process.execPath, PROGRAM, ...TO_STDOUT]);
+    const { code, stderr } = await toStdout.ended();
+    assert.equal(code, 1);
+    assert.match(stderr, /^canfleet: cannot write to stdout: .*ENOSPC.*\n(canfleet: \d+ frames.*\n)?$/);
+    const nowhere = await place.run(["record", "sim:full", "-f", "no/such/folder.log"]);
+    assert.equal(nowhere.code, 1);
+    assert.equal(nowhere.stderr, "canfleet: no/such/folder.log: no such file or folder\n");
+    car.kill("SIGTERM");
+    await car.ended();
   });
 
   it("are played from a log; malformed lines are named and the rest is played", async () => {

@@ -12,12 +12,16 @@ export class DropLines {
    * @param name the bus as one word
    */
   line(loss: LossEvent, name: string): string | undefined {
+    const dropped = this.count(loss, name);
+    return dropped === 0 ? undefined : formatDropLine({ channel: name, dropped, total: this.#totals.get(name)! });
+  }
+
+  /** Counts a loss for the summary, without a line; returns the frames that are known to be lost by it. */
+  count(loss: LossEvent, name: string): number {
     const dropped = Object.values(loss.lost).reduce<number>((sum, frames) => sum + (frames ?? 0), 0);
     if (Object.values(loss.lost).includes(null)) this.#unknown = true;
-    if (dropped === 0) return undefined;
-    const total = (this.#totals.get(name) ?? 0) + dropped;
-    this.#totals.set(name, total);
-    return formatDropLine({ channel: name, dropped, total });
+    if (dropped > 0) this.#totals.set(name, (this.#totals.get(name) ?? 0) + dropped);
+    return dropped;
   }
 
   /** What was lost so far, for people; undefined when nothing was, as far as known. */

@@ -3,7 +3,7 @@ import { isCanfleetError, type ErrorCode } from "@canfleet/sdk";
 import { UsageError } from "./usage-error.ts";
 
 /** Why a command should end before its work is done. */
-export type StopReason = NodeJS.Signals | "output-closed";
+export type StopReason = NodeJS.Signals | "output-closed" | "output-failed";
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -63,5 +63,6 @@ export function exitCodeOfSignal(signal: NodeJS.Signals): number {
 
 /** The exit code of a command that was asked to end before its work was done. */
 export function exitCodeOfStop(reason: StopReason | undefined): number {
+  if (reason === "output-failed") return EXIT_FAILED;
   return reason === undefined || reason === "output-closed" ? EXIT_DONE : exitCodeOfSignal(reason);
 }

@@ -1,4 +1,4 @@
-import { exitCodeOfSignal, type StopReason } from "./exit-codes.ts";
+import { exitCodeOfSignal, exitCodeOfStop, type StopReason } from "./exit-codes.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -33,6 +33,11 @@ export class Interruption {
     return this.#reason;
   }
 
+  /** Whether nothing more can be written to stdout. */
+  get isOutputGone(): boolean {
+    return this.#reason === "output-closed" || this.#reason === "output-failed";
+  }
+
   /** Listens for signals until the process ends. */
   listen(): void {
     for (const signal of SIGNALS) {
@@ -43,7 +48,7 @@ export class Interruption {
   #onSignal(signal: NodeJS.Signals): void {
     const isSame = signal === this.#reason && performance.now() - this.#signalledMs < SAME_SIGNAL_MS;
     if (isSame) return;
-    if (this.#reason !== undefined && this.#reason !== "output-closed") process.exit(exitCodeOfSignal(signal));
+    if (this.#reason !== undefined && !this.isOutputGone) process.exit(exitCodeOfSignal(signal));
     this.#signalledMs = performance.now();
     this.stop(signal);
   }
@@ -53,6 +58,6 @@ export class Interruption {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     this.#controller.abort();
-    setTimeout(() => process.exit(reason === "output-closed" ? 0 : exitCodeOfSignal(reason)), GRACE_MS).unref();
+    setTimeout(() => process.exit(exitCodeOfStop(reason)), GRACE_MS).unref();
   }
 }

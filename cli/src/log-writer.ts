@@ -1,11 +1,15 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import { constants, createGzip, type Gzip } from "node:zlib";
 import { fileError } from "./file-error.ts";
 
 /** How much of a compressed log a power cut can take, ms. */
 const GZIP_FLUSH_MS = 1_000;
+
+/** What may wait for a slow disk, bytes: a minute of four busy buses. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 /** A log file that is being written. */
 export class LogWriter {
@@ -33,7 +37,7 @@ export class LogWriter {
   }
 
   /**
-   * Makes a new file.
+   * Makes a new file, or opens a pipe or device that is there.
    *
    * @param path `.gz` compresses
    * @param onFailure told once when the file cannot be written any further
@@ -41,13 +45,19 @@ export class LogWriter {
    */
   static async create(path: string, onFailure: () => void): Promise<LogWriter> {
     // A recording is worth more than the convenience of using its name again.
-    const file = createWriteStream(path, { flags: "wx" });
+    const file = createWriteStream(path, { flags: (await isSpecial(path)) ? "w" : "wx" });
     try {
       await once(file, "open");
     } catch (error) {
       throw fileError(path, error);
     }
     return new LogWriter(path, file, onFailure);
+  }
+
+  /** Whether so much waits to be written that more would only fill the memory. */
+  get isBehind(): boolean {
+    const unpacked = this.#gzip ? this.#gzip.writableLength + this.#gzip.readableLength : 0;
+    return unpacked + this.#file.writableLength > MAX_WAITING_BYTES;
   }
 
   write(text: string): void {
@@ -64,6 +74,17 @@ export class LogWriter {
     if (!this.#failure) (this.#gzip ?? this.#file).end();
     await this.#done;
     if (this.#failure) throw fileError(this.path, this.#failure);
+  }
+}
+
+/** Whether something is there that writing does not replace. */
+async function isSpecial(path: string): Promise<boolean> {
+  try {
+    const found = await stat(path);
+    return !found.isFile() && !found.isDirectory();
+  } catch {
+    // What is wrong with the path is said when it is opened.
+    return false;
   }
 }
 

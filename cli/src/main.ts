@@ -23,7 +23,7 @@ export async function main(argv: readonly string[]): Promise<never> {
   }
   await flushStdout();
   // A command that is done has closed what it opened; a library's idle timer must not keep the process.
-  process.exit(interruption.reason === "output-closed" ? EXIT_DONE : code);
+  process.exit(interruption.isOutputGone ? exitCodeOfStop(interruption.reason) : code);
 }
 
 async function runCommandLine(argv: readonly string[], context: Context): Promise<number> {

@@ -20,6 +20,8 @@ export interface OpenOptions {
   hub: () => Promise<ClientHub>;
   /** Whether a raw link must have its peer before the command goes on: it has something to send. */
   connected: boolean;
+  /** In what order frames come through the hub, as `MqttBus` takes it. Default "live". */
+  order?: "live" | "complete";
 }
 
 /** Longest wait for an edge that is dialled to be sent to, ms. One that dials us may come at any time. */
@@ -83,6 +85,7 @@ async function openOne(spec: BusSpec, options: OpenOptions, context: Context): P
     base: hub?.base ?? DEFAULT_BASE,
     ...(hub && { login: hub.login }),
     log: (text) => terminal.say(text),
+    ...(options.order && { order: options.order }),
     onEnd: () => onEnd(),
     waitForEdge: options.connected,
   });

@@ -11,6 +11,8 @@ export interface ReceiveOptions {
   /** Frames `0` up to (not including) `end` of the batch are wanted. The batch may be kept. */
   onFrames(batch: FrameBatch, end: number, channel: string): void;
   onLoss(loss: LossEvent): void;
+  /** Goes on handing on, up to `count`, until the buses are shut down: what one still holds comes then. Default false. */
+  untilShutdown?: boolean;
 }
 
 /** Why receiving ended: enough frames, too long without one, all buses at their end, or somebody said so. */
@@ -25,7 +27,7 @@ export function receiveFrames(
   return new Promise((resolve) => {
     let left = options.count ?? Infinity;
     const finish = (end: ReceiveEnd): void => {
-      left = 0;
+      if (!options.untilShutdown) left = 0;
       clearTimeout(timer);
       resolve(end);
     };

@@ -18,15 +18,17 @@ export interface Terminal {
 /** The process's own streams. A reader of stdout that goes away ends the command without a complaint. */
 export function processTerminal(interruption: Interruption): Terminal {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") process.stderr.write(`canfleet: cannot write to stdout: ${error.message}\n`);
-    interruption.stop("output-closed");
+    const failed = error.code !== "EPIPE";
+    if (failed && interruption.reason !== "output-failed")
+      process.stderr.write(`canfleet: cannot write to stdout: ${error.message}\n`);
+    interruption.stop(failed ? "output-failed" : "output-closed");
   });
   // Nobody can be told that nobody can be told.
   process.stderr.on("error", () => undefined);
   const isTerminal = process.stdout.isTTY;
   return {
     write: (text) => {
-      if (interruption.reason !== "output-closed") process.stdout.write(text);
+      if (!interruption.isOutputGone) process.stdout.write(text);
     },
     say: (sentence) => process.stderr.write(`canfleet: ${redactUrls(sentence)}\n`),
     print: (text) => process.stderr.write(redactUrls(text)),

@@ -43,5 +43,6 @@ export {
 } from "./wire/extended-link.ts";
 export * from "./wire/extended-stream.ts";
 export * from "./text/candump.ts";
+export { formatLostLines, parseLostLine, type LostLine } from "./text/lost-line.ts";
 export * from "./text/console.ts";
 export * from "./text/frame-notation.ts";

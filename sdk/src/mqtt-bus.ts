@@ -40,7 +40,8 @@ export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, Hu
   base?: string;
   /**
    * "live": frames as they come; what an outage kept back is a gap, stated as lost. "complete": every frame of each epoch
-   * once and in order, late ones included; what nobody has any more is stated as lost. Default "live".
+   * once and in order, late ones included; what nobody has any more is stated as lost, and at `shutdown` what was still
+   * waited for. Default "live".
    */
   order?: "live" | "complete";
   /** How long `connect` waits for the hub, ms. Default 5,000. */
@@ -349,6 +350,11 @@ export class MqttBus extends BaseBus {
       if (code === "sent") row.resolve({ timestampUs: report.timestampsUs[i] ?? undefined });
       else row.reject(sendError(code, `${this.#edge}/${this.#bus}`));
     });
+  }
+
+  override shutdown(): Promise<void> {
+    this.#order?.finish();
+    return super.shutdown();
   }
 
   protected async close(): Promise<void> {

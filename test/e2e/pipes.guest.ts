@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
-import { canfleet, startHub, type Hub } from "./support/canfleet.ts";
+import { formatLostLines } from "@canfleet/sdk";
+import { canfleet, ownFolder, startHub, type Hub } from "./support/canfleet.ts";
 import { Fleet } from "./support/fleet.ts";
 import { ofCanUtils } from "./support/frame-text.ts";
 import { firstDifference } from "./support/ledger.ts";
@@ -70,6 +73,22 @@ describe("pipes to and from can-utils", () => {
     dump.signal("SIGINT");
     await dump.exit();
     assert.equal(await player.exit(), 0, player.stderr);
+  });
+
+  it("canplayer and log2asc pass over what a recording says is missing", async () => {
+    const range = { epoch: 1_700_000_000_000_000, from: 0, to: 2 ** 40 };
+    // The longest names there are.
+    const channel = `${"e".repeat(64)}-${"b".repeat(64)}`;
+    const lost = formatLostLines({ lost: { kernel: null, edge: 2 ** 40 }, range }, channel);
+    const log = FRAMES.map((frame, i) => `${lost}(1700000000.00000${i}) can0 ${frame}\n`).join("") + lost;
+    const file = join(ownFolder(), "lost.log");
+    writeFileSync(file, log);
+    const player = await Program.run("canplayer", ["-v", "-I", file, "vcan1=can0"]);
+    assert.equal(player.ended, 0, player.stderr);
+    await arrives();
+    const asc = await Program.run("log2asc", ["-I", file, "can0"]);
+    assert.equal(asc.ended, 0, asc.stderr);
+    assert.equal(asc.lines.filter((line) => /\bRx\b/.test(line)).length, FRAMES.length, asc.lines.join("\n"));
   });
 
   it("candump -L feeds canfleet play, which puts every frame on another bus", async () => {

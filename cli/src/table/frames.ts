@@ -221,7 +221,8 @@ export const RECORD = defineCommand({
     ...CLIENT_OPTIONS,
   },
   description: [
-    "Frames lost on the way are DROPCOUNT lines inside the log, as candump -d writes them; players skip those.",
+    "Through a hub every frame is written once and in order, late ones after an outage too; what is missing is a line such as " +
+      "`# lost 12 frames of pi-7-can0 at edge, numbers 40-51 of epoch 1700000000000000`, which players skip.",
   ],
   examples: [{ line: "canfleet record +/+ -f 'run-%Y%m%d-%H%M%S.log.gz'", does: "the whole fleet into one file" }],
 });

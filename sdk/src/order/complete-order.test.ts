@@ -60,6 +60,19 @@ describe("CompleteOrder", () => {
     assert.deepEqual(asked, []);
   });
 
+  it("at its end delivers what is held and states what was still missing before it", () => {
+    const { order, delivered, losses } = rig();
+    order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);
+    order.accept(CHANNEL, batchBytes(1, 8, 4), true, 1);
+    order.accept(CHANNEL, batchBytes(1, 16, 4), true, 1);
+    order.finish();
+    assert.deepEqual(losses, ["1:4-8@hub", "1:12-16@hub"]);
+    assert.equal(order.heldBytes, 0);
+    order.finish();
+    assert.deepEqual([...delivered.get(1)!].at(-1), [16, 20]);
+    assert.equal(losses.length, 2);
+  });
+
   it("asks for a gap after a while, asks again, and then states it as lost", () => {
     const { order, asked, losses, delivered } = rig();
     order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);

@@ -124,6 +124,13 @@ export class CompleteOrder {
     return nowMs - Math.max(waitingSinceMs, backAtMs) >= giveUpMs;
   }
 
+  /** Ends the waiting: delivers what is held and states every gap before it as lost, as nobody will fill it any more. */
+  finish(): void {
+    for (const [order, channel] of this.#waiting) {
+      while (order.gap) this.#change(channel, order, () => order.giveUp(PLACE_UNKNOWN));
+    }
+  }
+
   #orderOf(channel: string, header: BatchHeader, isLive: boolean, nowMs: number): EpochOrder | undefined {
     const { epoch, seq, held } = header;
     let known = this.#channels.get(channel);

@@ -36,6 +36,8 @@ export interface OpenBusOptions {
   base: string;
   /** Who to be at the hub. Default: not said. */
   login?: HubLogin;
+  /** In what order frames come through the hub, as `MqttBus` takes it. Default "live". */
+  order?: "live" | "complete";
   log: (text: string) => void;
   onEnd?: () => void;
   /** For a raw link that listens: wait until an edge has connected. Default false. */
@@ -123,6 +125,7 @@ export async function openBus(spec: BusSpec, options: OpenBusOptions): Promise<B
         bus: place.bus,
         base: options.base,
         filters,
+        ...(options.order && { order: options.order }),
       });
     }
     case "local":

@@ -188,6 +188,16 @@ describe("a played log", () => {
     assert.equal(sink.count, 2);
   });
 
+  it("tells what a recording of ours says was lost, unknown numbers too", async () => {
+    const counted = "# lost 5 frames of can0 at edge, numbers 1-5 of epoch 1700000000000000";
+    const unknown = "# lost an unknown number of frames of can0 at kernel";
+    const known = await play(await logFile([line(0, "001#"), counted, line(2, "003#")]));
+    assert.deepEqual(known.lossCalls, [5]);
+    const sink = await play(await logFile([line(0, "001#"), unknown, line(2, "003#")]));
+    assert.deepEqual(sink.lossCalls, [null]);
+    assert.deepEqual([...known.warnings, ...sink.warnings], []);
+  });
+
   it("names lines that are no frames by number, ten of them, and plays the rest", async () => {
     const bad = Array.from({ length: 13 }, (_, i) => line(i, "12#3"));
     const path = await logFile(["# a comment", line(0, "001#"), ...bad, line(9, "002#")]);

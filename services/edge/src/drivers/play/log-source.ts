@@ -11,6 +11,7 @@ import {
   MAX_FD_LENGTH,
   messageOf,
   parseDropLine,
+  parseLostLine,
 } from "@canfleet/sdk";
 
 /** Frames that are read at a time; what a stream gives at once (64 KiB) has some 1400. */
@@ -76,7 +77,7 @@ export class LogSource {
   }
 
   /**
-   * Frames in the order of the file, with the times of the file; `lost` tells what candump said was lost before them.
+   * Frames in the order of the file, with the times of the file; `lost` tells what the log says was lost before them.
    * The batch is used again for the next piece. Throws what the file system or the unpacking throws.
    */
   async *batches(): AsyncGenerator<FrameBatch, void, undefined> {
@@ -101,11 +102,11 @@ export class LogSource {
 
   *#take(line: string): Generator<FrameBatch, void, undefined> {
     this.#line++;
-    const drop = parseDropLine(line);
-    if (drop) {
-      if (this.#isWanted(drop.channel)) {
+    const missing = readLoss(line);
+    if (missing) {
+      if (this.#isWanted(missing.channel)) {
         yield* this.#flush();
-        addLoss((this.#batch.lost ??= {}), "kernel", drop.dropped);
+        addLoss((this.#batch.lost ??= {}), "kernel", missing.frames);
       }
       return;
     }
@@ -135,4 +136,10 @@ export class LogSource {
     yield this.#batch;
     this.#batch.clear();
   }
+}
+
+/** What a line says was lost, candump's or our own; for whoever plays the log it was lost before this driver. */
+function readLoss(line: string): { channel: string; frames: number | null } | undefined {
+  const drop = parseDropLine(line);
+  return drop ? { channel: drop.channel, frames: drop.dropped } : parseLostLine(line);
 }
