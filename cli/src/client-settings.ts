@@ -1,8 +1,9 @@
-import { DEFAULT_BASE, redactUrls, type HubLogin } from "@canfleet/sdk";
+import { DEFAULT_BASE, redactUrls, type HubLogin, type HubTls } from "@canfleet/sdk";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./config/load.ts";
 import { BASE_WANTED, HUB_URL_WANTED, isBase, isHubUrl } from "./config/schema.ts";
 import { readLogin } from "./login.ts";
+import { readTls } from "./tls-files.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The hub of commands that are asked for none. */
@@ -14,6 +15,8 @@ export interface ClientHub {
   base: string;
   /** Who to be there. */
   login: HubLogin;
+  /** For an encrypted address; undefined: what Node trusts. */
+  tls?: HubTls | undefined;
 }
 
 /**
@@ -22,12 +25,14 @@ export interface ClientHub {
  * @throws UsageError, CanfleetError `CONFIG_INVALID`, `TEXT_NO_FILE`
  */
 export async function clientHub(
-  flags: { readonly hub: string | undefined; readonly base: string | undefined },
+  flags: { readonly hub: string | undefined; readonly base: string | undefined; readonly ca: string | undefined },
   context: Context,
 ): Promise<ClientHub> {
   const { client } = await loadSettings(context);
+  const url = checkedHubUrl(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL;
   return {
-    url: checkedHubUrl(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL,
+    url,
+    tls: await readTls(url, { ca: flags.ca }, client.tls, context.cwd),
     base: checkedBase(flags.base) ?? client.base ?? DEFAULT_BASE,
     login: await readLogin(client, context.cwd),
   };

@@ -83,8 +83,8 @@ export async function clockFinding(folder = "/run"): Promise<Finding | undefined
 }
 
 /** Whether the hub answers. One that was not asked for and is not there is no fault of this machine. */
-export async function hubFinding({ url, base, login }: ClientHub, isDefault: boolean): Promise<Finding> {
-  const connection = new HubConnection(url, login);
+export async function hubFinding({ url, base, tls, login }: ClientHub, isDefault: boolean): Promise<Finding> {
+  const connection = new HubConnection(url, { ...login, tls });
   try {
     await connection.ready(3_000);
     return { level: "ok", text: `hub ${connection.url} answers${base === DEFAULT_BASE ? "" : `, base ${base}`}` };

@@ -25,10 +25,11 @@ export class FleetView {
   readonly #connection: HubConnection;
   #lastMessageMs = 0;
 
-  private constructor({ url, base, login }: ClientHub) {
+  private constructor({ url, base, tls, login }: ClientHub) {
     this.#base = base;
     this.#connection = new HubConnection(url, {
       ...login,
+      tls,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
     });
   }

@@ -25,10 +25,11 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
   const listen = readAddress("--listen", flags.listen) ?? settings.listen;
   const http = flags.http === "off" ? "off" : (readAddress("--http", flags.http) ?? settings.http);
   const base = checkedBase(flags.base) ?? settings.base;
-  const dataDir = flags.data ?? settings.data;
   const brokerUrl = readBroker(flags.broker) ?? settings.broker;
+  const dataDir = flags.data ?? settings.data;
   return {
     log,
+    ...tlsConfig(settings.tls),
     insecureLan: flags["insecure-lan"] === true || (settings.insecureLan ?? false),
     ...(listen === undefined ? {} : { listen }),
     ...(http === undefined ? {} : { http: http === "off" ? false : http }),
@@ -36,6 +37,12 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
     ...(dataDir === undefined ? {} : { dataDir }),
     ...(brokerUrl === undefined ? {} : { brokerUrl }),
   };
+}
+
+function tlsConfig(tls: HubSettings["tls"]): Pick<HubConfig, "tls"> {
+  if (tls === undefined) return {};
+  const { https, ...rest } = tls;
+  return { tls: { ...rest, ...(https === undefined ? {} : { https: https === "off" ? false : https }) } };
 }
 
 function readAddress(flag: string, text: string | undefined): HostPort | undefined {

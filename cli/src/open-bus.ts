@@ -82,6 +82,7 @@ async function openOne(spec: BusSpec, options: OpenOptions, context: Context): P
   });
   const opening = openBus(spec, {
     hub: hub?.url,
+    tls: hub?.tls,
     base: hub?.base ?? DEFAULT_BASE,
     ...(hub && { login: hub.login }),
     log: (text) => terminal.say(text),

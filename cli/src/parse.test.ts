@@ -29,7 +29,7 @@ describe("a command line", () => {
     const { options } = parseCommand(SEND, ["can0", "123#"]);
     assert.deepEqual(
       { ...options },
-      { gap: 0, count: 1, ttl: 500, wait: false, json: false, hub: undefined, base: undefined },
+      { gap: 0, count: 1, ttl: 500, wait: false, json: false, hub: undefined, ca: undefined, base: undefined },
     );
   });
 

@@ -1,6 +1,7 @@
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { CanfleetError, messageOf } from "./errors.ts";
 import { redactUrls } from "./redact.ts";
+import { tlsFailure } from "./tls-failure.ts";
 
 /** MQTT's own word for how hard delivery is tried. Frames go at 0, states at 1; 2 is not used. */
 export type QoS = 0 | 1;
@@ -9,6 +10,18 @@ export interface HubWill {
   topic: string;
   payload: string;
   retain: boolean;
+}
+
+/** How an encrypted connection (`mqtts://`, `wss://`) knows its hub, and the hub us. Not in browsers, which know both. */
+export interface HubTls {
+  /** Certificates of the authorities that are trusted, PEM. Default: those that come with Node. */
+  ca?: string | Uint8Array | undefined;
+  /** Certificate to show to the hub, PEM; with `key`. Default: none. */
+  cert?: string | Uint8Array | undefined;
+  /** Private key of `cert`, PEM, without a passphrase. */
+  key?: string | Uint8Array | undefined;
+  /** Name that the hub's certificate must have. Default: the host of the address. */
+  servername?: string | undefined;
 }
 
 /** Who a client is at the hub. MQTT has no password without a user; for a token the user is "token". */
@@ -20,6 +33,8 @@ export interface HubLogin {
 export interface HubConnectionOptions extends HubLogin {
   /** Default: `canfleet_` and random digits. */
   clientId?: string;
+  /** Only with `mqtts://` and `wss://`. */
+  tls?: HubTls | undefined;
   /** Asked before each attempt to connect, so that a late will can be told from the newest one. */
   will?: () => HubWill;
   /** The peer is taken for dead after 1.5 times this silence, seconds. Default 10. */
@@ -36,11 +51,14 @@ export interface HubConnectionOptions extends HubLogin {
   onConnect?: () => void;
   /** The connection was lost; not told after `close`. */
   onDisconnect?: (reason: string) => void;
+  /** An attempt to connect failed, for this reason; there will be another. Not told after `close`. */
+  onAttemptFailed?: (reason: string) => void;
 }
 
 /** First pause after a lost connection, ms. */
 const FIRST_RECONNECT_MS = 250;
 const CONNECT_TIMEOUT_MS = 5_000;
+const CLOSED_EARLY = "the connection was closed before the hub answered";
 /** How long `close` waits for what is on its way, ms. */
 const CLOSE_TIMEOUT_MS = 800;
 /** CONNACK return codes (MQTT 3.1.1, 3.2.2.3) that mean "not you" rather than "not now". */
@@ -63,12 +81,15 @@ export class HubConnection {
   #connected = false;
   #closing = false;
   #lastError: Error | undefined;
+  /** Whether this attempt to connect has had an error. */
+  #attemptFailed = false;
+  readonly #waiting = new Set<(error: Error) => void>();
 
   /**
    * Begins to connect and returns at once; see `ready`.
    *
    * @param url `mqtt://`, `mqtts://`, `ws://` or `wss://`
-   * @throws CanfleetError `CONFIG_INVALID` when the address is none
+   * @throws CanfleetError `CONFIG_INVALID` when the address is none, or `tls` is for another kind of address or cannot be read
    */
   constructor(url: string, options: HubConnectionOptions = {}) {
     this.url = redactUrls(url);
@@ -76,23 +97,37 @@ export class HubConnection {
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 4 * 1024 * 1024;
     this.#maxReconnectMs = options.maxReconnectMs ?? 4_000;
     assertHubUrl(url);
+    assertTls(url, options.tls);
     this.clientId = options.clientId ?? `canfleet_${Math.random().toString(16).slice(2, 14)}`;
-    this.#client = connect(url, clientOptions(options, this.clientId));
+    this.#client = connectWith(url, clientOptions(options, this.clientId));
     this.#listen();
   }
 
   #listen(): void {
     const client = this.#client;
     client.on("connect", () => this.#onConnect());
+    this.#watchStream();
     client.on("reconnect", () => {
+      this.#attemptFailed = false;
+      // The new stream is there when the library has left this event.
+      queueMicrotask(() => this.#watchStream());
       const { will } = this.#options;
       if (will) client.options.will = willOption(will());
     });
     client.on("close", () => this.#onClose());
-    client.on("error", (error) => {
-      this.#lastError = error;
-    });
+    client.on("error", (error) => this.#onError(error));
     client.on("message", (topic, payload, packet) => this.#options.onMessage?.(topic, payload, packet.retain));
+  }
+
+  /** The library keeps most errors of TLS and WebSockets to itself. */
+  #watchStream(): void {
+    this.#client.stream.on("error", (error: Error) => this.#onError(error));
+  }
+
+  #onError(error: Error): void {
+    this.#attemptFailed = true;
+    this.#lastError = error;
+    for (const told of this.#waiting) told(error);
   }
 
   #onConnect(): void {
@@ -109,10 +144,12 @@ export class HubConnection {
 
   #onClose(): void {
     this.#client.options.reconnectPeriod = this.#nextPauseMs();
-    if (!this.#connected) return;
+    const wasConnected = this.#connected;
     this.#connected = false;
-    if (!this.#closing)
-      this.#options.onDisconnect?.(this.#lastError ? messageOf(this.#lastError) : "connection closed");
+    if (!wasConnected && !this.#attemptFailed) this.#onError(new Error(CLOSED_EARLY));
+    if (this.#closing) return;
+    if (wasConnected) this.#options.onDisconnect?.(this.#lastError ? messageOf(this.#lastError) : "connection closed");
+    else this.#options.onAttemptFailed?.(this.#reason());
   }
 
   #nextPauseMs(): number {
@@ -132,7 +169,8 @@ export class HubConnection {
    * Waits for the first connection.
    *
    * @param timeoutMs default 5,000
-   * @throws CanfleetError `HUB_UNREACHABLE`, `HUB_REFUSED` when the broker says no, `LINK_CLOSED` after `close`
+   * @throws CanfleetError `HUB_UNREACHABLE`; `HUB_REFUSED` when the broker says no or one end does not trust the other's
+   * certificate; `LINK_CLOSED` after `close`
    */
   async ready(timeoutMs = CONNECT_TIMEOUT_MS): Promise<void> {
     if (this.#connected) return;
@@ -141,30 +179,51 @@ export class HubConnection {
       const done = (error?: CanfleetError): void => {
         clearTimeout(timer);
         client.off("connect", connected);
-        client.off("error", failed);
+        this.#waiting.delete(failed);
         client.off("end", ended);
         if (error) reject(error);
         else resolve();
       };
       const connected = (): void => done();
       const failed = (error: Error & { code?: unknown }): void => {
-        if (typeof error.code === "number" && REFUSED_CODES.has(error.code)) done(this.#refused(error));
+        const isRefusal = typeof error.code === "number" && REFUSED_CODES.has(error.code);
+        if (isRefusal || tlsFailure(error)?.distrusted) done(this.#refused(error));
       };
       const ended = (): void => done(new CanfleetError("LINK_CLOSED", `connection to hub ${this.url} was closed`));
       const timer = setTimeout(() => done(this.#unreachable()), timeoutMs);
       client.on("end", ended);
       client.on("connect", connected);
-      client.on("error", failed);
+      this.#waiting.add(failed);
     });
   }
 
   #refused(error: Error): CanfleetError {
-    return new CanfleetError("HUB_REFUSED", `hub ${this.url}: ${error.message}`, { cause: error });
+    return new CanfleetError("HUB_REFUSED", `hub ${this.url}: ${tlsFailure(error)?.text ?? error.message}`, {
+      cause: error,
+    });
   }
 
   #unreachable(): CanfleetError {
-    const why = this.#lastError ? describe(this.#lastError) : "no answer";
-    return new CanfleetError("HUB_UNREACHABLE", `hub ${this.url} cannot be reached: ${why}`, { retryable: true });
+    return new CanfleetError("HUB_UNREACHABLE", `hub ${this.url} cannot be reached: ${this.#reason()}`, {
+      retryable: true,
+    });
+  }
+
+  #reason(): string {
+    const error = this.#lastError;
+    if (!error) return "no answer";
+    const known = tlsFailure(error)?.text;
+    if (known !== undefined) return known;
+    const isCode = "code" in error && typeof error.code === "string";
+    if (isEncrypted(this.url)) {
+      const isCutOff = error.message === CLOSED_EARLY || (isCode && error.code === "ECONNRESET");
+      return isCutOff
+        ? "the connection was closed before the hub answered: a plain port, or a certificate that it does not take?"
+        : describe(error);
+    }
+    // What a TLS server answers to plain text is no packet, or nothing.
+    const isAnswer = "code" in error && typeof error.code === "number";
+    return isCode || isAnswer || error instanceof AggregateError ? describe(error) : `${describe(error)} (a TLS port?)`;
   }
 
   /**
@@ -242,6 +301,33 @@ export function reconnectPauseMs(attempt: number, maxMs: number, chance: number)
   return Math.round(fullMs * (1 - chance / 2));
 }
 
+/** Whether this address is one of an encrypted connection. */
+export function isEncrypted(url: string): boolean {
+  return /^(mqtts|wss):/i.test(url);
+}
+
+function connectWith(url: string, options: IClientOptions): MqttClient {
+  try {
+    return connect(url, options);
+  } catch (error) {
+    // Node reads keys and certificates at the call.
+    throw new CanfleetError("CONFIG_INVALID", `hub ${redactUrls(url)}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function assertTls(url: string, tls: HubTls | undefined): void {
+  if (tls === undefined) return;
+  if (!isEncrypted(url)) {
+    throw new CanfleetError(
+      "CONFIG_INVALID",
+      `hub ${redactUrls(url)}: tls is for mqtts:// and wss://, this is sent in the clear`,
+    );
+  }
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    throw new CanfleetError("CONFIG_INVALID", `hub ${redactUrls(url)}: tls needs cert and key, or neither`);
+  }
+}
+
 function assertHubUrl(url: string): void {
   const protocols = ["mqtt:", "mqtts:", "ws:", "wss:"];
   if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return;
@@ -266,7 +352,16 @@ function clientOptions(options: HubConnectionOptions, clientId: string): IClient
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.will ? { will: willOption(options.will()) } : {}),
+    ...tlsOptions(options.tls),
   };
+}
+
+function tlsOptions(tls: HubTls | undefined): IClientOptions {
+  if (!tls) return {};
+  const { servername, ...rest } = tls;
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+  // The library hands the name on to TCP only.
+  return { ...given, ...(servername === undefined ? {} : { servername, wsOptions: { servername } as object }) };
 }
 
 function willOption(will: HubWill): NonNullable<IClientOptions["will"]> {

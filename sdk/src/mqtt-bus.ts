@@ -8,7 +8,7 @@ import { MAX_PERIOD_MS, MIN_PERIOD_MS } from "./control/control-request.ts";
 import { parseObject } from "./control/json-object.ts";
 import { CanfleetError } from "./errors.ts";
 import { HeardClock } from "./heard-clock.ts";
-import { HubConnection, type HubConnectionOptions, type HubLogin } from "./hub-connection.ts";
+import { HubConnection, type HubConnectionOptions, type HubLogin, type HubTls } from "./hub-connection.ts";
 import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
 import { decodeBackfillResponse, encodeBackfillRequest } from "./wire/backfill-request.ts";
@@ -44,6 +44,8 @@ export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, Hu
    * waited for. Default "live".
    */
   order?: "live" | "complete";
+  /** Only with `mqtts://` and `wss://`. */
+  tls?: HubTls | undefined;
   /** How long `connect` waits for the hub, ms. Default 5,000. */
   connectTimeoutMs?: number;
 }
@@ -98,6 +100,7 @@ export class MqttBus extends BaseBus {
     return {
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
+      tls: options.tls,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onConnect: () => {
         this.connected();

@@ -6,13 +6,15 @@ import { edgeConfig } from "../edge-options.ts";
 import { readLogin } from "../login.ts";
 import { serve, type Service } from "../service.ts";
 import type { EDGE } from "../table/run.ts";
+import { readTls } from "../tls-files.ts";
 
 /** `canfleet edge` */
 export async function runEdge(args: Arguments<typeof EDGE>, context: Context): Promise<number> {
   const { terminal, interruption, env, cwd } = context;
   const settings = await loadSettings({ env, cwd, file: args.options.config });
   const login = await readLogin(settings.edge, cwd);
-  const config = { ...edgeConfig(args, settings.edge), login };
+  const config: EdgeConfig = { ...edgeConfig(args, settings.edge), login };
+  if (config.hub !== undefined) config.tls = await readTls(config.hub, args.options, settings.edge.tls, cwd);
   const start = async (): Promise<Service> => {
     let onEnd = (): void => undefined;
     const ended = new Promise<void>((resolve) => {

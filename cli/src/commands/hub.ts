@@ -5,12 +5,15 @@ import type { Context } from "../context.ts";
 import { hubConfig, hubLog } from "../hub-options.ts";
 import { serve, type Service } from "../service.ts";
 import type { HUB } from "../table/run.ts";
+import { readTls } from "../tls-files.ts";
 
 /** `canfleet hub` */
 export async function runHub({ options }: Arguments<typeof HUB>, context: Context): Promise<number> {
   const { terminal, interruption, env, cwd } = context;
   const settings = await loadSettings({ env, cwd, file: options.config });
   const config = hubConfig(options, settings.hub, hubLog(terminal));
+  const { brokerUrl } = config;
+  if (brokerUrl !== undefined) config.brokerTls = await readTls(brokerUrl, {}, settings.hub.brokerTls, cwd);
   const start = async (): Promise<Service> => {
     const hub = await Hub.start(config);
     terminal.print(whatRuns(hub, config.brokerUrl !== undefined));
@@ -24,6 +27,8 @@ function whatRuns(hub: Hub, isExternal: boolean): string {
     isExternal ? `canfleet hub, broker at ${hub.mqttUrl}` : `canfleet hub`,
     ...(isExternal ? [] : [`  MQTT  ${hub.mqttUrl}`]),
     ...(hub.httpUrl === undefined ? [] : [`  page  ${hub.httpUrl}`]),
+    ...(hub.mqttsUrl === undefined ? [] : [`  MQTT  ${hub.mqttsUrl}`]),
+    ...(hub.httpsUrl === undefined ? [] : [`  page  ${hub.httpsUrl}`]),
     "Try, in another terminal:",
     `  canfleet edge sim:car=can0 --name car --hub ${hub.mqttUrl}`,
     `  canfleet ls --hub ${hub.mqttUrl}`,

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { CanfleetError, messageOf } from "@canfleet/sdk";
 import { environmentSource } from "./environment.ts";
-import { readSettings, type Settings } from "./schema.ts";
+import { readSettings, type Settings, type TlsSettings } from "./schema.ts";
 import type { Problem, SourceNode } from "./source-node.ts";
 
 export interface LoadOptions {
@@ -74,11 +74,15 @@ function merge(layers: readonly Settings[]): LoadedSettings {
   return layers.reduce<LoadedSettings>(
     (above, below) => ({
       hub: { ...below.hub, ...above.hub },
-      edge: { ...below.edge, ...above.edge },
-      client: { ...below.client, ...above.client },
+      edge: { ...below.edge, ...above.edge, ...mergedTls(below.edge?.tls, above.edge.tls) },
+      client: { ...below.client, ...above.client, ...mergedTls(below.client?.tls, above.client.tls) },
     }),
     { hub: {}, edge: {}, client: {} },
   );
+}
+
+function mergedTls(below: TlsSettings | undefined, above: TlsSettings | undefined): { tls?: TlsSettings } {
+  return below === undefined && above === undefined ? {} : { tls: { ...below, ...above } };
 }
 
 /** The error that lists what is wrong, a line each. */

@@ -183,11 +183,24 @@ const ledger = group({
   }),
 });
 
+const file = something("the name of a file");
+const tls = group({ ca: file, cert: file, key: file, servername: something("a host name") });
+
 const SECTIONS = {
-  hub: group({ listen: hostPort, http, base, data: something("a folder"), insecureLan: flag, broker: hubUrl }),
+  hub: group({
+    listen: hostPort,
+    http,
+    base,
+    data: something("a folder"),
+    insecureLan: flag,
+    broker: hubUrl,
+    brokerTls: tls,
+    tls: group({ listen: hostPort, https: http, cert: file, key: file, ca: file }),
+  }),
   edge: group({
     name: text(isEdgeName, EDGE_NAME_WANTED),
     hub: hubUrl,
+    tls,
     base,
     ...login,
     buses: listOf(bus),
@@ -196,7 +209,7 @@ const SECTIONS = {
     batch,
     ledger,
   }),
-  client: group({ hub: hubUrl, base, ...login }),
+  client: group({ hub: hubUrl, tls, base, ...login }),
 };
 
 /** Everything that a configuration source can say; each part may be absent. */
@@ -204,4 +217,6 @@ export const readSettings = group(SECTIONS);
 export type Settings = Group<typeof SECTIONS>;
 export type HubSettings = NonNullable<Settings["hub"]>;
 export type EdgeSettings = NonNullable<Settings["edge"]>;
+/** Names of files, as they were written, and the hub's name. */
+export type TlsSettings = NonNullable<ClientSettings["tls"]>;
 export type ClientSettings = NonNullable<Settings["client"]>;

@@ -3,6 +3,7 @@ import type { ArgumentSpec } from "../command-spec.ts";
 /** The hub that `edge/bus` names are looked up at. */
 export const CLIENT_OPTIONS = {
   hub: { kind: "text", value: "URL", help: "hub for edge/bus names (CANFLEET_HUB; mqtt://127.0.0.1:1883)" },
+  ca: { kind: "text", value: "FILE", help: "authority to trust for mqtts:// and wss:// (CANFLEET_CA; Node's)" },
   base: { kind: "text", value: "NAME", help: "first level of all topics (CANFLEET_BASE; canfleet)" },
 } as const;
 

@@ -31,12 +31,16 @@ export const HUB = defineCommand({
     },
     broker: { kind: "text", value: "URL", help: "no broker of its own: page and fleet view of this one" },
     base: CLIENT_OPTIONS.base,
-    data: { kind: "text", value: "DIR", help: "folder with access.json: everybody has to say who they are" },
+    data: {
+      kind: "text",
+      value: "DIR",
+      help: "folder: with access.json everybody has to say who they are, with server.crt, server.key and ca.crt there is TLS on 8883 and 8443 (CANFLEET_HUB_DATA)",
+    },
     "insecure-lan": { kind: "flag", help: "listen beyond this machine without authentication, or without encryption" },
     config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
   },
   description: [
-    "Listens on this machine only. Any other address is refused (exit 78) unless somebody is in access.json of --data (canfleet user add), or --insecure-lan says that everybody on that network may read and send. With both, passwords of other machines are taken, and cross the network in plain text.",
+    "Listens on this machine only. Any other address is refused (exit 78) unless somebody is in access.json of --data (canfleet user add), or --insecure-lan says that everybody on that network may read and send. With both, passwords of other machines are taken, and cross the network in plain text. Over TLS they are always taken.",
   ],
   examples: [
     { line: "canfleet hub", does: "MQTT on 127.0.0.1:1883, page on http://127.0.0.1:8080" },
@@ -61,6 +65,9 @@ export const EDGE = defineCommand({
       value: "URL",
       help: "hub to publish to (CANFLEET_HUB); without it and HOST: mqtt://127.0.0.1:1883",
     },
+    ca: CLIENT_OPTIONS.ca,
+    cert: { kind: "text", value: "FILE", help: "certificate to show to a hub at mqtts:// or wss:// (CANFLEET_CERT)" },
+    key: { kind: "text", value: "FILE", help: "private key of --cert (CANFLEET_KEY)" },
     base: CLIENT_OPTIONS.base,
     name: { kind: "text", value: "NAME", help: "name of this edge (the machine's host name)" },
     bus: {

@@ -1,4 +1,4 @@
-import { messageOf, parseFilters, type HubLogin } from "@canfleet/sdk";
+import { messageOf, parseFilters, type HubLogin, type HubTls } from "@canfleet/sdk";
 import { BridgeRegistry } from "./bridge-registry.ts";
 import { Bridge, type BridgeCounters } from "./bridge.ts";
 import type { BridgeConfig } from "./config.ts";
@@ -14,19 +14,26 @@ export interface RunningBridge {
 /**
  * Opens both buses, makes sure that no ring is closed, and joins them.
  *
- * @param where the hub for buses behind one; without it, rings are not looked for. `isSendOff`: whether nothing may be
+ * @param where the hub for buses behind one; without it, rings are not looked for; `tls` to reach it. `isSendOff`: whether nothing may be
  * sent now on a bus of this machine
  * @throws CanfleetError `BRIDGE_RING`, `CAN_*`, `HUB_*`, `TEXT_BAD_FRAME` for a bus that cannot be read
  */
 export async function startBridge(
   config: BridgeConfig,
-  where: { hub: string | undefined; base: string; login?: HubLogin; isSendOff?: () => boolean },
+  where: {
+    hub: string | undefined;
+    base: string;
+    login?: HubLogin;
+    tls?: HubTls | undefined;
+    isSendOff?: () => boolean;
+  },
   log: (text: string) => void,
 ): Promise<RunningBridge> {
   const specs = [parseBusSpec(config.a), parseBusSpec(config.b)] as const;
   const filters = parseFilters(config.filters ?? "");
   const announced = { a: specs[0].globalName, b: specs[1].globalName, oneWay: config.oneWay ?? false };
-  const registry = where.hub === undefined ? undefined : new BridgeRegistry(where.hub, where.base, where.login);
+  const registry =
+    where.hub === undefined ? undefined : new BridgeRegistry(where.hub, where.base, where.login, where.tls);
   await registry?.join(announced);
   let ended: () => void = () => undefined;
   const end = new Promise<void>((resolve) => {

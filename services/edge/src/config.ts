@@ -11,6 +11,7 @@ import {
   parseFilters,
   type CanFilter,
   type ControlMode,
+  type HubTls,
 } from "@canfleet/sdk";
 import { checkSpool, type SpoolConfig, type SpoolLimits } from "./ledger/spool-config.ts";
 import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
@@ -94,6 +95,8 @@ export interface EdgeConfig {
   hub?: string;
   /** Who this edge is at the hub. Default: not said. */
   login?: HubLogin;
+  /** For a hub at `mqtts://` or `wss://`. Default: the authorities that come with Node, no certificate to show. */
+  tls?: HubTls | undefined;
   /** Default "canfleet". */
   base?: string;
   buses: BusConfig[];
@@ -127,6 +130,7 @@ export interface CheckedConfig {
   name: string;
   hub: string | undefined;
   login: HubLogin;
+  tls: HubTls | undefined;
   base: string;
   buses: CheckedBus[];
   sendOffFile: string | undefined;
@@ -190,6 +194,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     name,
     hub: config.hub,
     login: config.login ?? {},
+    tls: config.tls,
     base,
     buses,
     sendOffFile: config.sendOffFile,

@@ -75,6 +75,7 @@ export class Edge {
     const uplink = new Uplink({
       url: config.hub,
       login: config.login,
+      tls: config.tls,
       base: config.base,
       edge: config.name,
       clock: this.#clock,
@@ -140,12 +141,8 @@ export class Edge {
   }
 
   #startBridge(bridge: BridgeConfig): Promise<RunningBridge> {
-    const { hub, base } = this.#config;
-    return startBridge(
-      bridge,
-      { hub, base, login: this.#config.login, isSendOff: () => this.#isSendOff },
-      this.#events.log,
-    );
+    const { hub, base, login, tls } = this.#config;
+    return startBridge(bridge, { hub, base, login, tls, isSendOff: () => this.#isSendOff }, this.#events.log);
   }
 
   async #startBus(config: CheckedBus): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type Bus,
   type CanFilter,
   type HubLogin,
+  type HubTls,
 } from "@canfleet/sdk";
 import { localBusName } from "./host.ts";
 import { LocalBus } from "./local-bus.ts";
@@ -33,6 +34,8 @@ export interface BusSpec {
 export interface OpenBusOptions {
   /** Address of the hub for `edge/bus`. */
   hub: string | undefined;
+  /** For a hub at `mqtts://` or `wss://`. */
+  tls?: HubTls | undefined;
   base: string;
   /** Who to be at the hub. Default: not said. */
   login?: HubLogin;
@@ -119,14 +122,9 @@ export async function openBus(spec: BusSpec, options: OpenBusOptions): Promise<B
     case "hub": {
       if (options.hub === undefined)
         throw new CanfleetError("CONFIG_INVALID", `bus ${spec.text}: say where the hub is`);
-      return MqttBus.connect(options.hub, {
-        ...options.login,
-        edge: place.edge,
-        bus: place.bus,
-        base: options.base,
-        filters,
-        ...(options.order && { order: options.order }),
-      });
+      const { hub, base, login, tls, order } = options;
+      const where = { edge: place.edge, bus: place.bus, base, filters };
+      return MqttBus.connect(hub, { ...login, ...where, tls, ...(order && { order }) });
     }
     case "local":
       return LocalBus.open(openCanInterface({ channel: place.channel }), {

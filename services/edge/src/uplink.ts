@@ -10,6 +10,7 @@ import {
   encodeSendReport,
   HubConnection,
   type HubLogin,
+  type HubTls,
   type HubWill,
   isCanfleetError,
   messageOf,
@@ -44,6 +45,8 @@ export interface SendTarget {
 export interface UplinkOptions {
   url: string;
   login: HubLogin;
+  /** For `mqtts://` and `wss://`. */
+  tls: HubTls | undefined;
   base: string;
   edge: string;
   /** Says how old what comes from the hub can be. */
@@ -70,6 +73,8 @@ export class Uplink {
   /** µs since 1970 of this attempt to connect: tells this connection's will from those before it. */
   #session = 0;
   #otherWarnedAt = -Infinity;
+  /** Why the last attempt to connect failed, as it was told. */
+  #toldReason = "";
   readonly #hub: HubConnection;
   readonly #nonces = new SeenNonces(NONCE_MEMORY_MS, MAX_NONCES);
   readonly #targets = new Map<string, SendTarget>();
@@ -82,7 +87,9 @@ export class Uplink {
       clientId: `canfleet-edge-${options.edge}-${randomBytes(3).toString("hex")}`,
       will: () => this.#newSession(),
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
+      tls: options.tls,
       onConnect: () => this.#onConnect(),
+      onAttemptFailed: (reason) => this.#onAttemptFailed(reason),
       onDisconnect: (reason) => {
         options.log(`hub ${this.#hub.url} lost (${reason}), reconnecting`);
         options.onDisconnect();
@@ -90,10 +97,6 @@ export class Uplink {
       onDrain: options.onDrain,
     });
     this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
-    // A hub that is away is no news; one that does not want us is, and may be told otherwise any time.
-    this.#hub.ready().catch((error: unknown) => {
-      if (isCanfleetError(error, "HUB_REFUSED")) options.log(`${error.message}; trying again`);
-    });
   }
 
   get isConnected(): boolean {
@@ -117,6 +120,7 @@ export class Uplink {
     const { log, clock, onConnect } = this.#options;
     log(`hub ${this.#hub.url} connected`);
     clock.connected();
+    this.#toldReason = "";
     this.#subscribe(this.#targets.keys());
     this.#publishState("online");
     this.#ping();
@@ -135,6 +139,13 @@ export class Uplink {
   #onPong(payload: Uint8Array): void {
     const pong = decodePong(payload);
     if (pong) this.#options.onPong(pong);
+  }
+
+  /** An edge tries for ever; each reason is told once. */
+  #onAttemptFailed(reason: string): void {
+    if (reason === this.#toldReason) return;
+    this.#toldReason = reason;
+    this.#options.log(`hub ${this.#hub.url} cannot be reached: ${reason}; trying again`);
   }
 
   #publishState(state: "online" | "offline"): void {

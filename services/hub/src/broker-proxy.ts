@@ -1,6 +1,7 @@
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, isIP } from "node:net";
 import { pipeline, type Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import type { HubTls } from "@canfleet/sdk";
 import type { ConnectionHandler } from "./listeners.ts";
 
 /**
@@ -10,11 +11,13 @@ import type { ConnectionHandler } from "./listeners.ts";
 export class BrokerProxy implements ConnectionHandler {
   readonly #url: URL;
   readonly #maxConnections: number;
+  readonly #tls: HubTls;
   readonly #open = new Set<Duplex>();
 
   /** @param url `mqtt://` or `mqtts://` */
-  constructor(url: string, maxConnections: number) {
+  constructor(url: string, maxConnections: number, tls: HubTls = {}) {
     this.#url = new URL(url);
+    this.#tls = tls;
     this.#maxConnections = maxConnections;
   }
 
@@ -35,7 +38,12 @@ export class BrokerProxy implements ConnectionHandler {
   #connect(): Duplex {
     const { protocol, hostname, port } = this.#url;
     const host = hostname.replace(/^\[|\]$/g, "");
-    if (protocol === "mqtts:") return connectTls({ host, port: Number(port || 8883), servername: host });
+    if (protocol === "mqtts:") {
+      const { ca, cert, key, servername } = this.#tls;
+      const name = servername ?? (isIP(host) === 0 ? host : undefined);
+      const given = { ca, cert, key, ...(name === undefined ? {} : { servername: name }) };
+      return connectTls({ host, port: Number(port || 8883), ...given } as ConnectionOptions).setNoDelay(true);
+    }
     return connectTcp({ host, port: Number(port || 1883), noDelay: true });
   }
 }

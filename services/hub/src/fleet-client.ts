@@ -1,4 +1,4 @@
-import { edgeTopic, busTopic, HubConnection, messageOf, type HubLogin } from "@canfleet/sdk";
+import { edgeTopic, busTopic, HubConnection, messageOf, type HubLogin, type HubTls } from "@canfleet/sdk";
 import type { Fleet } from "./fleet.ts";
 import type { HubLog } from "./log.ts";
 
@@ -16,11 +16,12 @@ export class FleetClient {
   #closed = false;
 
   /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
-  constructor(url: string, base: string, fleet: Fleet, log: HubLog, login: HubLogin = {}) {
+  constructor(url: string, base: string, fleet: Fleet, log: HubLog, login: HubLogin = {}, tls?: HubTls) {
     this.#base = base;
     this.#log = log;
     this.#connection = new HubConnection(url, {
       ...login,
+      tls,
       onMessage: (topic, payload, retained) => fleet.apply(topic, payload, retained, performance.now()),
       onDisconnect: (reason) => {
         if (!this.#closed) log("warn", `connection to the broker lost: ${reason}`);

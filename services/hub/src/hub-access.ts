@@ -40,21 +40,30 @@ export function ownLogin(access: AccessControl | undefined): HubLogin {
   return access ? { username: HUB_USER, password: access.hubSecret } : {};
 }
 
+/** Where a hub would listen. */
+export interface ListenAddress {
+  /** Names the address: "the MQTT address". */
+  what: string;
+  address: HostPort;
+  /** Whether it speaks TLS alone. */
+  isEncrypted: boolean;
+}
+
 /**
- * Whether the hub may listen there: beyond this machine only when somebody has to say who they are.
+ * Whether the hub may listen there: beyond this machine only when somebody has to say who they are, encrypted or not.
  *
- * @param what names the address: "the MQTT address"
  * @throws CanfleetError `HUB_UNSAFE_ADDRESS`
  */
 export function checkAddress(
-  what: string,
-  address: HostPort,
+  { what, address, isEncrypted }: ListenAddress,
   access: AccessControl | undefined,
   { insecureLan, log }: Pick<AccessSettings, "insecureLan" | "log">,
 ): void {
   if (isLoopback(address.host)) return;
   const where = `${what} ${formatAddress(address)}`;
   if (access?.hasIdentities) {
+    // Passwords and tokens are safe there.
+    if (isEncrypted) return;
     log(
       "warn",
       insecureLan

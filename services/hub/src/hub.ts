@@ -1,4 +1,4 @@
-import { assertBase, CanfleetError, DEFAULT_BASE, redactUrls } from "@canfleet/sdk";
+import { assertBase, CanfleetError, DEFAULT_BASE, redactUrls, type HubTls } from "@canfleet/sdk";
 import type { AccessControl } from "./access/access-control.ts";
 import { formatAddress, reachable, type HostPort } from "./address.ts";
 import { openToAll } from "./authorization.ts";
@@ -8,13 +8,15 @@ import { FleetClient } from "./fleet-client.ts";
 import { Fleet } from "./fleet.ts";
 import { HttpGuard } from "./http-guard.ts";
 import { Router } from "./http.ts";
-import { checkAddress, openAccess, ownLogin } from "./hub-access.ts";
+import { checkAddress, openAccess, ownLogin, type ListenAddress } from "./hub-access.ts";
 import { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";
-import { listenHttp, listenTcp, type ConnectionHandler, type Listener } from "./listeners.ts";
+import { listenHttp, listenTcp, type ConnectionHandler, type HttpListenerOptions, type Listener } from "./listeners.ts";
 import type { HubLog } from "./log.ts";
 import { hubRoutes, type HubParts } from "./routes.ts";
+import { ServerKeys } from "./server-keys.ts";
 import { loadStaticFiles } from "./static-files.ts";
 import { Taker } from "./taker.ts";
+import { planTls, type HubTlsConfig, type TlsPlan } from "./tls-config.ts";
 
 export interface HubConfig {
   /** Where MQTT over TCP listens. Default 127.0.0.1:1883; port 0 takes a free one. Not with `brokerUrl`. */
@@ -25,7 +27,8 @@ export interface HubConfig {
   base?: string;
   /**
    * Folder of what the hub keeps; it must be there. With an access.json in it, everybody has to say who they are
-   * (docs/security.md). Default: none, everybody who reaches the hub may do everything.
+   * (docs/security.md); with a server.crt the hub listens with TLS too (docs/enrolment.md). Default: none, everybody who
+   * reaches the hub may do everything.
    */
   dataDir?: string;
   /**
@@ -35,6 +38,10 @@ export interface HubConfig {
   insecureLan?: boolean;
   /** Uses this broker (`mqtt://` or `mqtts://`) instead of the embedded one; then the hub is page and views only. */
   brokerUrl?: string;
+  /** For a `brokerUrl` with `mqtts://`. */
+  brokerTls?: HubTls | undefined;
+  /** Encrypted listeners beside the others. Default: on when the data folder has a `server.crt`. */
+  tls?: HubTlsConfig;
   limits?: Partial<HubLimits>;
   /** Default: silent. */
   log?: HubLog;
@@ -47,17 +54,29 @@ const DEFAULT_HTTP: HostPort = { host: "127.0.0.1", port: 8080 };
 /** How long closing waits for peers at most, ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
+interface HubUrls {
+  mqtt: string;
+  http: string | undefined;
+  mqtts: string | undefined;
+  https: string | undefined;
+}
+
 /** A hub: an embedded MQTT broker, or a client of another one, with a page, an API and metrics. */
 export class Hub {
   /** Where the broker is reached from this machine. */
   readonly mqttUrl: string;
   /** Where the page is; undefined without HTTP. */
   readonly httpUrl: string | undefined;
+  /** Where the broker and the page are encrypted, by the host that they listen on; undefined where they are not. */
+  readonly mqttsUrl: string | undefined;
+  readonly httpsUrl: string | undefined;
   readonly #closers: (() => Promise<void>)[];
 
-  private constructor(mqttUrl: string, httpUrl: string | undefined, closers: (() => Promise<void>)[]) {
-    this.mqttUrl = mqttUrl;
-    this.httpUrl = httpUrl;
+  private constructor(urls: HubUrls, closers: (() => Promise<void>)[]) {
+    this.mqttUrl = urls.mqtt;
+    this.httpUrl = urls.http;
+    this.mqttsUrl = urls.mqtts;
+    this.httpsUrl = urls.https;
     this.#closers = closers;
   }
 
@@ -71,7 +90,7 @@ export class Hub {
     checkConfig(config);
     const closers: (() => Promise<void>)[] = [];
     try {
-      return await startParts(config, closers, (mqttUrl, httpUrl) => new Hub(mqttUrl, httpUrl, closers));
+      return new Hub(await startParts(config, closers), closers);
     } catch (error) {
       await closeAll(closers);
       throw error;
@@ -99,28 +118,40 @@ function checkConfig(config: HubConfig): void {
 
 function checkAddresses(config: HubConfig, access: AccessControl | undefined): void {
   const log = config.log ?? silent;
-  const addresses: [what: string, address: HostPort][] = [];
-  if (config.brokerUrl === undefined) addresses.push(["the MQTT address", config.listen ?? DEFAULT_LISTEN]);
-  if (config.http !== false) addresses.push(["the HTTP address", config.http ?? DEFAULT_HTTP]);
-  for (const [what, address] of addresses) {
-    checkAddress(what, address, access, { insecureLan: config.insecureLan ?? false, log });
+  const insecureLan = config.insecureLan ?? false;
+  for (const address of addressesOf(config)) {
+    checkAddress(address, access, { insecureLan, log });
   }
 }
 
-async function startParts(
-  config: HubConfig,
-  closers: (() => Promise<void>)[],
-  make: (mqttUrl: string, httpUrl: string | undefined) => Hub,
-): Promise<Hub> {
+/** Where a hub would listen. */
+function addressesOf(config: HubConfig): ListenAddress[] {
+  const addresses: ListenAddress[] = [];
+  const add = (what: string, address: HostPort, isEncrypted: boolean): void => {
+    addresses.push({ what, address, isEncrypted });
+  };
+  if (config.brokerUrl === undefined) add("the MQTT address", config.listen ?? DEFAULT_LISTEN, false);
+  if (config.http !== false) add("the HTTP address", config.http ?? DEFAULT_HTTP, false);
+  const plan = planTls(config);
+  if (plan?.mqtt) add("the MQTT address with TLS", plan.mqtt, true);
+  if (plan?.https) add("the HTTPS address", plan.https, true);
+  return addresses;
+}
+
+async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): Promise<HubUrls> {
   const base = config.base ?? DEFAULT_BASE;
   const log = config.log ?? silent;
   const limits = { ...DEFAULT_LIMITS, ...config.limits };
-  const access = await openAccess({ base, dataDir: config.dataDir, insecureLan: config.insecureLan ?? false, log });
-  closers.push(() => {
-    access?.close();
-    return Promise.resolve();
-  });
-  checkAddresses(config, access);
+  const access = await openChecked(config, base, closers);
+  const plan = planTls(config);
+  const keys = plan && (await openKeys(plan, closers, log));
+  const urls: HubUrls = { mqtt: "", http: undefined, mqtts: undefined, https: undefined };
+  const listening = (scheme: string, listener: Listener): string => {
+    closers.unshift(() => listener.close());
+    const url = urlOf(scheme, listener);
+    log("info", `${scheme.startsWith("mqtt") ? "MQTT" : "page"} on ${url}`);
+    return url;
+  };
   let broker: Broker | undefined;
   let webSockets: ConnectionHandler;
   let mqttUrl: string;
@@ -128,19 +159,17 @@ async function startParts(
     broker = await Broker.create({ base, limits, authorization: access ?? openToAll, log });
     webSockets = broker;
     closers.push(broker.close.bind(broker));
-    const listener = await listenTcp(config.listen ?? DEFAULT_LISTEN, broker);
-    closers.unshift(() => listener.close());
-    mqttUrl = urlOf("mqtt", listener);
-    log("info", `MQTT on ${mqttUrl}`);
+    mqttUrl = listening("mqtt", await listenTcp(config.listen ?? DEFAULT_LISTEN, broker));
+    if (plan?.mqtt) urls.mqtts = listening("mqtts", await listenTcp(plan.mqtt, broker, keys));
   } else {
     mqttUrl = config.brokerUrl;
-    webSockets = new BrokerProxy(mqttUrl, limits.maxConnections);
+    webSockets = new BrokerProxy(mqttUrl, limits.maxConnections, config.brokerTls);
   }
 
   const fleet = new Fleet(base);
   const login = broker ? ownLogin(access) : {};
-  const fleetClient = new FleetClient(mqttUrl, base, fleet, log, login);
-  const taker = new Taker(mqttUrl, base, log, login);
+  const fleetClient = new FleetClient(mqttUrl, base, fleet, log, login, config.brokerTls);
+  const taker = new Taker(mqttUrl, base, log, login, config.brokerTls);
   closers.push(
     () => fleetClient.close(),
     () => taker.close(),
@@ -150,34 +179,59 @@ async function startParts(
     else client.startWhenReachable();
   }
 
-  if (config.http === false) return make(mqttUrl, undefined);
+  urls.mqtt = mqttUrl;
+  if (config.http === false) return urls;
   const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, fleet, fleetClient };
-  const listener = await startHttp(config.http ?? DEFAULT_HTTP, parts, access, webSockets, log);
-  closers.unshift(() => listener.close());
-  const httpUrl = urlOf("http", listener);
-  log("info", `page on ${httpUrl}`);
-  return make(mqttUrl, httpUrl);
+  const http = await httpOptions(parts, access, webSockets, log);
+  urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http));
+  if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }));
+  return urls;
 }
 
-async function startHttp(
-  address: HostPort,
+/** Access control, and whether the hub may listen where it is to. */
+async function openChecked(
+  config: HubConfig,
+  base: string,
+  closers: (() => Promise<void>)[],
+): Promise<AccessControl | undefined> {
+  const { dataDir, insecureLan = false, log = silent } = config;
+  const access = await openAccess({ base, dataDir, insecureLan, log });
+  closers.push(() => {
+    access?.close();
+    return Promise.resolve();
+  });
+  checkAddresses(config, access);
+  return access;
+}
+
+async function openKeys(plan: TlsPlan, closers: (() => Promise<void>)[], log: HubLog): Promise<ServerKeys> {
+  const keys = await ServerKeys.open(plan.files, log);
+  closers.push(() => {
+    keys.close();
+    return Promise.resolve();
+  });
+  return keys;
+}
+
+/** How HTTP answers, encrypted or not. */
+async function httpOptions(
   parts: Omit<HubParts, "files">,
   access: AccessControl | undefined,
   mqtt: ConnectionHandler,
   log: HubLog,
-): Promise<Listener> {
+): Promise<HttpListenerOptions> {
   const files = await loadStaticFiles(PAGE_FOLDER);
   const router = new Router(hubRoutes({ ...parts, files }), log);
   const guard = access && new HttpGuard(access, router, log);
   const answering = guard ?? router;
-  return listenHttp(address, {
+  return {
     onRequest: (request, response) => {
       answering.handle(request, response);
     },
     mqtt,
     // The embedded broker asks each MQTT client itself, by CONNECT, token or cookie; another broker is asked nothing by us.
     mayUpgrade: (request) => !guard || parts.broker !== undefined || guard.mayRead(request),
-  });
+  };
 }
 
 function urlOf(scheme: string, { address }: Listener): string {

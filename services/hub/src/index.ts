@@ -1,3 +1,4 @@
+export { Authority, makePrivateKey, type KeyPair } from "./pki/authority.ts";
 export { Hub, type HubConfig } from "./hub.ts";
 export type { HostPort } from "./address.ts";
 export { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";

@@ -1,9 +1,12 @@
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { CanfleetError } from "@canfleet/sdk";
 import { WebSocketServer } from "ws";
 import { formatAddress, isLoopback, type HostPort } from "./address.ts";
+import type { ServerKeys } from "./server-keys.ts";
 import { WebSocketStream } from "./websocket-stream.ts";
 
 /** Who serves a connection. */
@@ -27,16 +30,19 @@ export const MQTT_PATH = "/mqtt";
 const MAX_WEBSOCKET_FRAME_BYTES = 2 * 1024 * 1024;
 
 /**
- * MQTT over TCP.
+ * MQTT over TCP, or with keys over TLS.
  *
  * @throws CanfleetError `LINK_PORT_IN_USE`
  */
-export async function listenTcp(address: HostPort, handler: ConnectionHandler): Promise<Listener> {
-  // Without noDelay a small message waits up to 40 ms for the acknowledgement of the one before.
-  const server = createTcpServer({ noDelay: true }, (socket) => {
-    if (handler.hasRoom) handler.handle(socket);
+export async function listenTcp(address: HostPort, handler: ConnectionHandler, keys?: ServerKeys): Promise<Listener> {
+  const onSocket = (socket: Socket): void => {
+    if (handler.hasRoom && !refusesCertificate(socket)) handler.handle(socket);
     else socket.destroy();
-  });
+  };
+  // Without noDelay a small message waits up to 40 ms for the acknowledgement of the one before.
+  const noDelay = { noDelay: true };
+  const server = keys ? createTlsServer({ ...keys.options, ...noDelay }, onSocket) : createTcpServer(noDelay, onSocket);
+  if (keys) followKeys(server, keys);
   const sockets = trackSockets(server);
   const bound = await listen(server, address);
   return { address: bound, close: () => closeServer(server, sockets) };
@@ -49,10 +55,22 @@ export interface HttpListenerOptions {
   mqtt: ConnectionHandler;
   /** Whether this request may become a WebSocket. Default: yes. */
   mayUpgrade?: (request: IncomingMessage) => boolean;
+  /** For HTTPS. Default: HTTP. */
+  keys?: ServerKeys | undefined;
+}
+
+/** Certificates are optional, but one that is shown must be from our authority, for clients, and within its time. */
+function refusesCertificate(socket: Socket): boolean {
+  return socket instanceof TLSSocket && !socket.authorized && socket.getPeerX509Certificate() !== undefined;
+}
+
+function followKeys(server: Server, keys: ServerKeys): void {
+  keys.follow(server as Server & { setSecureContext: () => void });
+  server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
 }
 
 /**
- * HTTP, with MQTT over WebSocket at `/mqtt`.
+ * HTTP, or with keys HTTPS, with MQTT over WebSocket at `/mqtt`.
  *
  * @throws CanfleetError `LINK_PORT_IN_USE`
  */
@@ -64,7 +82,15 @@ export async function listenHttp(address: HostPort, options: HttpListenerOptions
     perMessageDeflate: false,
     handleProtocols: (protocols) => (protocols.has("mqtt") ? "mqtt" : false),
   });
-  const server = createHttpServer({ noDelay: true, requestTimeout: 10_000, headersTimeout: 5_000 });
+  const limits = { noDelay: true, requestTimeout: 10_000, headersTimeout: 5_000 };
+  const { keys } = options;
+  const server = keys ? createHttpsServer({ ...keys.options, ...limits }) : createHttpServer(limits);
+  if (keys) {
+    followKeys(server, keys);
+    server.prependListener("secureConnection", (socket: Socket) => {
+      if (refusesCertificate(socket)) socket.destroy();
+    });
+  }
   server.maxHeadersCount = 100;
   server.on("request", (request, response) => {
     if (isOwnHost(request, local)) options.onRequest(request, response);

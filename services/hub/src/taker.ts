@@ -6,6 +6,7 @@ import {
   encodeClockMessage,
   HubConnection,
   type HubLogin,
+  type HubTls,
   isCanfleetError,
   MAX_ACK_BUSES,
   messageOf,
@@ -48,11 +49,12 @@ export class Taker {
   #closed = false;
 
   /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
-  constructor(url: string, base: string, log: HubLog, login: HubLogin = {}) {
+  constructor(url: string, base: string, log: HubLog, login: HubLogin = {}, tls?: HubTls) {
     this.#base = base;
     this.#log = log;
     this.#connection = new HubConnection(url, {
       ...login,
+      tls,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onDisconnect: (reason) => {
         if (!this.#closed) log("warn", `acknowledging: connection to the broker lost: ${reason}`);
