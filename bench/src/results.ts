@@ -26,7 +26,7 @@ export const METRICS = {
   startMs: { title: "start ms", better: "less", digits: 0 },
   idleUs: { title: "idle CPU ms per s", better: "less", digits: 2 },
   wakeUps: { title: "wake-ups per s", better: "less", digits: 0 },
-  firstMb: { title: "RSS MB after 100 s", better: "less", digits: 0 },
+  firstMb: { title: "RSS MB after a minute", better: "less", digits: 0 },
   rssMb: { title: "RSS MB", better: "less", digits: 0 },
 } as const satisfies { [name: string]: Metric };
 

@@ -5,8 +5,8 @@ import { costOf, residentBytes } from "../process-cost.ts";
 import type { Measures } from "../results.ts";
 
 const RATE = 20_000;
-const PASSES = 6;
-const PASS_MS = 100_000;
+const PASSES = 10;
+const PASS_MS = 60_000;
 
 /** Young generation of an edge on a small machine (docs/performance.md, "Memory"). */
 const SMALL = "--max-semi-space-size=2";
