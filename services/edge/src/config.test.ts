@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkEdgeConfig } from "./config.ts";
-import { maySend, parseSendPolicy } from "./send-policy.ts";
+import { FrameBatch, type SendSource } from "@canfleet/sdk";
 import { SeenNonces } from "./seen-nonces.ts";
+import { SendGate } from "./send-gate.ts";
+import { parseSendPolicy, type SendPolicy } from "./send-policy.ts";
+
+function maySend(policy: SendPolicy, source: SendSource, idWord: number): boolean {
+  return (
+    new SendGate(policy).outlook(source, FrameBatch.of({ timestampUs: 0, idWord, data: new Uint8Array(0) }), 0) !==
+    "denied"
+  );
+}
 
 describe("checkEdgeConfig", () => {
   it("fills in the defaults", () => {

@@ -1,12 +1,4 @@
-import {
-  isErrorWord,
-  messageOf,
-  parseSendRules,
-  readSendRule,
-  type SendRule,
-  type SendRuleConfig,
-  type SendSource,
-} from "@canfleet/sdk";
+import { messageOf, parseSendRules, readSendRule, type SendRule, type SendRuleConfig } from "@canfleet/sdk";
 
 /** Who may put what on a bus: `none`, `link`, `all` or rules as text, or a list of rules (docs/sending.md 2). */
 export type SendConfig = string | readonly (string | SendRuleConfig)[];
@@ -66,13 +58,4 @@ function readItem(
   const { rule, mistakes } = readSendRule(item);
   for (const { key, text } of mistakes) add(key === "" ? path : `${path}.${key}`, text);
   return [rule];
-}
-
-/**
- * Whether some rule names frames with this id word from this source, whatever else it asks for: what is refused here is
- * never sent. Error frames never are: they are the kernel's to make.
- */
-export function maySend(policy: SendPolicy, source: SendSource, idWord: number): boolean {
-  if (isErrorWord(idWord)) return false;
-  return policy.rules.some((rule) => rule.sources.has(source) && ((idWord ^ rule.id) & rule.mask) === 0);
 }
