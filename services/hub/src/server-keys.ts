@@ -87,10 +87,13 @@ export class ServerKeys {
 }
 
 async function read(files: ServerKeyFiles): Promise<SecureContextOptions> {
-  const [cert, key, ca] = await Promise.all([files.cert, files.key, files.ca].map(readText));
-  const certificate = parse(files.cert, "a certificate", () => new X509Certificate(cert!));
-  const privateKey = parse(files.key, "a private key without a passphrase", () => createPrivateKey(key!));
-  parse(files.ca, "an authority's certificate", () => new X509Certificate(ca!));
+  // One after the other, so that of several missing files it is always the same one that is named.
+  const cert = await readText(files.cert);
+  const key = await readText(files.key);
+  const ca = await readText(files.ca);
+  const certificate = parse(files.cert, "a certificate", () => new X509Certificate(cert));
+  const privateKey = parse(files.key, "a private key without a passphrase", () => createPrivateKey(key));
+  parse(files.ca, "an authority's certificate", () => new X509Certificate(ca));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new CanfleetError("CONFIG_INVALID", `${files.key}: is not the private key of ${files.cert}`);
   }
