@@ -11,6 +11,7 @@ import {
   subscribePacket,
   until,
 } from "./harness.suite.ts";
+import { encodePublish } from "./publish-packet.ts";
 
 describe("the broker", { timeout: 120_000 }, () => {
   it("delivers all of 2000 retained messages that are each followed by another at once", async (t) => {
@@ -51,6 +52,45 @@ describe("the broker", { timeout: 120_000 }, () => {
         payloads,
         Array.from({ length: 200 }, (_, i) => i),
         topic,
+      );
+    }
+  });
+
+  it("does what a client sends in one piece in its order: publish, subscribe, publish", async (t) => {
+    const { port } = await startBroker(t);
+    const socket = await rawSocket(t, port);
+    const received: Buffer[] = [];
+    socket.on("data", (chunk) => received.push(chunk));
+    const publish = (payload: string): Buffer => encodePublish("own/1", Buffer.from(payload), false);
+    socket.write(connectPacket("own"));
+    await until("it is connected", () => Buffer.concat(received).length >= 4);
+    const filter = subscribePacket("own/#", 0);
+    const ping = Buffer.of(0xc0, 0);
+    socket.write(Buffer.concat([publish("early"), filter, publish("mine"), ping]));
+    await until("the ping was answered", () => Buffer.concat(received).includes(Buffer.of(0xd0, 0)));
+    const text = Buffer.concat(received).toString("latin1");
+    assert.deepEqual([text.includes("early"), text.split("mine").length - 1], [false, 1]);
+  });
+
+  it("gives those who come and go while topics are busy what their subscriptions say", async (t) => {
+    const { url } = await startBroker(t);
+    const publisher = await connectClient(t, url);
+    const keeper = await connectClient(t, url);
+    const kept = collect(keeper);
+    await keeper.subscribeAsync("busy/+");
+    for (let round = 0; round < 20; round++) {
+      const guest = await connectClient(t, url);
+      const got = collect(guest);
+      await guest.subscribeAsync(round % 2 === 0 ? "busy/1" : { "busy/1": { qos: 1 }, "busy/#": { qos: 0 } });
+      publisher.publish("busy/1", `${round}`);
+      await until("it is there", () => got.length > 0);
+      await guest.unsubscribeAsync(round % 2 === 0 ? "busy/1" : ["busy/1", "busy/#"]);
+      publisher.publish("busy/1", `${round} again`);
+      await until("the keeper has both", () => kept.length === 2 * (round + 1));
+      await guest.endAsync();
+      assert.deepEqual(
+        got.map(({ payload, qos }) => [payload, qos]),
+        [[`${round}`, 0]],
       );
     }
   });

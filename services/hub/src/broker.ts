@@ -7,14 +7,18 @@ import { credentialsOf } from "./access/connection-credentials.ts";
 import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
 import type { Authorization } from "./authorization.ts";
-import { Delivery, type SessionStore } from "./delivery.ts";
+import { ClientWork, type WorkingClient } from "./client-work.ts";
+import { Delivery, type Delivered, type SessionStore } from "./delivery.ts";
 import type { HubLimits } from "./limits.ts";
 import type { HubLog } from "./log.ts";
 import { checkPackets } from "./mqtt/checked-stream.ts";
 import { PACKET_FAULTS, PacketCheck, type PacketFault } from "./mqtt/packet-check.ts";
+import { PublishShortcut } from "./mqtt/publish-shortcut.ts";
 import { MAX_TOPIC_LEVELS } from "./mqtt/text-check.ts";
 import { Policy, type Refusal } from "./policy.ts";
+import { encodePublish } from "./publish-packet.ts";
 import { NO_SUBSCRIPTION, SessionBounds, type GrowingStore } from "./session-bounds.ts";
+import { SubscriberIndex, type Matcher } from "./subscriber-index.ts";
 
 export interface BrokerOptions {
   /** First part of all canfleet topics. */
@@ -52,6 +56,12 @@ export interface ClientView {
   queuedBytes: number;
 }
 
+/** The parts of Aedes 1.2 that its types do not show. */
+interface AedesParts {
+  persistence: SessionStore & GrowingStore;
+  mq: { _matcher: Matcher };
+}
+
 /** Where refused messages go: the broker has no way to drop one without ending the connection. Nobody may subscribe. */
 const NOWHERE = "$SYS/canfleet/refused";
 /** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
@@ -65,6 +75,7 @@ const DRAIN_POLL_MS = 10;
 export class Broker {
   readonly #aedes: Aedes;
   readonly #delivery: Delivery;
+  readonly #index: SubscriberIndex<Delivered>;
   readonly #bounds: SessionBounds;
   readonly #policy: Policy;
   readonly #options: BrokerOptions;
@@ -85,7 +96,7 @@ export class Broker {
   #endedBytes = 0;
 
   private constructor(aedes: Aedes, options: BrokerOptions) {
-    const store = (aedes as unknown as { persistence: SessionStore & GrowingStore }).persistence;
+    const { persistence: store, mq } = aedes as unknown as AedesParts;
     this.#aedes = aedes;
     this.#options = options;
     this.#policy = new Policy(options.base);
@@ -94,6 +105,7 @@ export class Broker {
     this.#delivery = new Delivery(options.limits, store, (clientId, reason) =>
       options.log("warn", `client ${JSON.stringify(clientId)} disconnected: ${reason}`),
     );
+    this.#index = new SubscriberIndex(mq._matcher);
     this.#setHooks();
     this.#listen();
     options.authorization.onChange(() => this.#endWhatDoesNotHold());
@@ -151,10 +163,10 @@ export class Broker {
     aedes.on("clientReady", (client) => {
       const check = this.#checks.get(client.conn);
       if (check) check.maxPacketBytes = this.#options.limits.maxPacketBytes;
-      this.#delivery.subscriptionsChanged(client);
+      this.#subscriptionsChanged(client);
     });
-    aedes.on("subscribe", (_subscriptions, client) => this.#delivery.subscriptionsChanged(client));
-    aedes.on("unsubscribe", (_filters, client) => this.#delivery.subscriptionsChanged(client));
+    aedes.on("subscribe", (_subscriptions, client) => this.#subscriptionsChanged(client));
+    aedes.on("unsubscribe", (_filters, client) => this.#subscriptionsChanged(client));
     aedes.on("publish", (packet) => {
       if (!packet.topic.startsWith("$")) this.#receivedMessages++;
     });
@@ -162,6 +174,12 @@ export class Broker {
       this.#options.log("debug", `client ${JSON.stringify(client.id)}: ${error.message}`),
     );
     aedes.on("connectionError", (_client, error) => this.#options.log("debug", `connection: ${error.message}`));
+  }
+
+  #subscriptionsChanged(client: Client): void {
+    this.#delivery.subscriptionsChanged(client);
+    const target = this.#delivery.targetOf(client);
+    if (target) this.#index.learn(target.client.subscriptions, target);
   }
 
   async #authenticate(client: Client, username: string | undefined, password: Buffer | undefined): Promise<number> {
@@ -254,8 +272,34 @@ export class Broker {
       this.#checks.delete(conn);
       this.#endedBytes += check.receivedBytes;
     });
-    checkPackets(conn, check, (fault) => this.#faults.set(fault, this.#faults.get(fault)! + 1));
-    this.#aedes.handle(conn, request);
+    const onFault = (fault: PacketFault): void => void this.#faults.set(fault, this.#faults.get(fault)! + 1);
+    // Nothing is read before the broker has taken the connection.
+    checkPackets(conn, check, onFault, (checked) => shortcut.take(checked));
+    const client = this.#aedes.handle(conn, request);
+    const work = new ClientWork(client as unknown as WorkingClient);
+    const shortcut = new PublishShortcut(work, (packet, topicAt) => this.#publishPlain(client, packet, topicAt));
+  }
+
+  /** The short way of a message that nothing is kept of: to those who are there now. */
+  #publishPlain(client: Client, packet: Buffer, topicAt: number): void {
+    const payloadAt = topicAt + 2 + packet.readUInt16BE(topicAt);
+    const topic = packet.toString("utf8", topicAt + 2, payloadAt);
+    const payload = packet.subarray(payloadAt);
+    const message: PublishPacket = { cmd: "publish", topic, payload, qos: 0, retain: false, dup: false };
+    this.#authorizePublish(client, message);
+    if (message.topic !== topic) return;
+    const audience = this.#index.audienceOf(topic);
+    if (audience.hasOthers) {
+      // A copy: the bytes are a part of a chunk, which a message that waits would keep whole.
+      const copy = { ...message, payload: Buffer.from(message.payload), clientId: client.id };
+      this.#aedes.publish(copy, () => undefined);
+      return;
+    }
+    this.#receivedMessages++;
+    if (audience.subscribers.length === 0) return;
+    const isAsSent = message.payload === payload;
+    const bytes = isAsSent ? Buffer.from(packet) : encodePublish(topic, bytesOf(message.payload), false);
+    this.#delivery.deliverPlain(audience, bytes, client);
   }
 
   counts(): BrokerCounts {

@@ -2,6 +2,7 @@ import type { AedesPublishPacket, Client } from "aedes";
 import type { HubLimits } from "./limits.ts";
 import { Outbox, TurnEnd, type EvictionReason } from "./outbox.ts";
 import { encodePublish, encodePublishHead, type DeliveryQoS } from "./publish-packet.ts";
+import type { Audience, Subscriptions } from "./subscriber-index.ts";
 import { filterMatches } from "./topic-filter.ts";
 
 /**
@@ -13,7 +14,7 @@ export interface DeliverableClient extends Client {
   deliverQoS: Deliver;
   connackSent: boolean;
   _nextId: number;
-  subscriptions: { [topicFilter: string]: { qos: DeliveryQoS } | undefined };
+  subscriptions: Subscriptions & { [topicFilter: string]: { qos: DeliveryQoS } | undefined };
 }
 
 /** Set by the broker on messages for the subscriptions of bridges. */
@@ -103,6 +104,11 @@ export class Delivery {
     target.commonQos = granted.size === 1 ? [...granted][0] : undefined;
   }
 
+  /** What is known of a connection; undefined once it has ended. */
+  targetOf(client: Client): Delivered | undefined {
+    return this.#targets.get(client);
+  }
+
   /** Live connections that were accepted. */
   targets(): Delivered[] {
     return [...this.#targets.values()].filter(({ client }) => client.connackSent);
@@ -110,6 +116,20 @@ export class Delivery {
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  /**
+   * Gives one message to subscribers at QoS 0, whatever they were granted: it was published so.
+   *
+   * @param packet the whole PUBLISH, which is kept
+   */
+  deliverPlain({ subscribers, noLocal }: Audience<Delivered>, packet: Buffer, publisher: Client): void {
+    for (const target of subscribers) {
+      const { client, outbox } = target;
+      if (!client.connackSent || client.closed || client.conn.destroyed) continue;
+      if (client === publisher && noLocal.has(target)) continue;
+      this.#queue(outbox, packet);
+    }
   }
 
   #deliver(target: Delivered, packet: AedesPublishPacket): void {
@@ -129,7 +149,10 @@ export class Delivery {
   }
 
   #deliverQos0(outbox: Outbox, packet: AedesPublishPacket): void {
-    const bytes = this.#encode(packet);
+    this.#queue(outbox, this.#encode(packet));
+  }
+
+  #queue(outbox: Outbox, bytes: Buffer): void {
     if (outbox.hasRoomFor(bytes.length)) {
       outbox.write(bytes);
       return;

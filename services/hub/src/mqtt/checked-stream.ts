@@ -6,11 +6,17 @@ import type { PacketCheck, PacketFault } from "./packet-check.ts";
  * then the connection ends with an error, after a CONNACK where the standard wants one.
  *
  * @param onFault called once, when a packet is at fault
+ * @param pass is given what was checked, and gives what `read()` returns of it, or null when that is nothing
  */
-export function checkPackets(conn: Duplex, check: PacketCheck, onFault: (fault: PacketFault) => void): void {
+export function checkPackets(
+  conn: Duplex,
+  check: PacketCheck,
+  onFault: (fault: PacketFault) => void,
+  pass: (checked: Buffer) => Buffer | null,
+): void {
   const read = conn.read.bind(conn) as (size?: number) => Buffer | null;
   let isOver = false;
-  conn.read = (size?: number): Buffer | null => {
+  const next = (size?: number): Buffer | null => {
     const chunk = read(size);
     if (chunk === null || isOver) return null;
     const count = check.take(chunk);
@@ -22,6 +28,14 @@ export function checkPackets(conn: Duplex, check: PacketCheck, onFault: (fault: 
       setImmediate(endConnection, conn, check);
     }
     return count === 0 ? null : chunk.subarray(0, count);
+  };
+  conn.read = (size?: number): Buffer | null => {
+    // A reader that is given nothing waits for more to come, so what is there has to be taken to its end.
+    for (let checked = next(size); checked !== null; checked = next(size)) {
+      const passed = pass(checked);
+      if (passed) return passed;
+    }
+    return null;
   };
 }
 
