@@ -1,4 +1,5 @@
 import type { GoneRange, Losses } from "@canfleet/sdk";
+import { Pages, type Piece } from "./pages.ts";
 
 /** A batch as it was closed: the same bytes live, kept, spooled and sent again. */
 export interface StoredBatch {
@@ -15,7 +16,7 @@ export interface Statement {
   lost: Losses;
 }
 
-/** A batch in memory. */
+/** A batch in memory. Its payload is copied whenever it is read. */
 export interface HistoryEntry extends StoredBatch {
   /** Connection on which it was sent last; 0: never. */
   connection: number;
@@ -28,11 +29,39 @@ export interface HistoryEntry extends StoredBatch {
 /** What one kept batch costs besides its payload, bytes. */
 const ENTRY_BYTES = 160;
 
+/** A batch whose payload lies in a page. */
+class KeptBatch implements HistoryEntry {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly end: number;
+  connection: number;
+  sentAtMs: number;
+  spooled: boolean;
+  readonly piece: Piece;
+  readonly #pages: Pages;
+
+  constructor(entry: HistoryEntry, pages: Pages) {
+    this.epoch = entry.epoch;
+    this.seq = entry.seq;
+    this.end = entry.end;
+    this.connection = entry.connection;
+    this.sentAtMs = entry.sentAtMs;
+    this.spooled = entry.spooled;
+    this.piece = pages.put(entry.payload);
+    this.#pages = pages;
+  }
+
+  get payload(): Uint8Array {
+    return this.#pages.copy(this.piece);
+  }
+}
+
 /** The newest batches of one epoch of a bus, in order, bounded by bytes. */
 export class History {
   #bytes = 0;
   #head = 0;
-  #entries: HistoryEntry[] = [];
+  #entries: KeptBatch[] = [];
+  readonly #pages = new Pages();
   readonly #maxBytes: number;
 
   /** @param maxBytes payloads and what they cost; the newest batch is always kept */
@@ -58,17 +87,19 @@ export class History {
     return this.at(0)?.seq ?? Infinity;
   }
 
-  /** Adds a batch behind all others. */
+  /** Adds a batch behind all others; its payload is copied. */
   push(entry: HistoryEntry): void {
-    this.#entries.push(entry);
-    this.#bytes += entry.payload.length + ENTRY_BYTES;
+    const kept = new KeptBatch(entry, this.#pages);
+    this.#entries.push(kept);
+    this.#bytes += kept.piece.length + ENTRY_BYTES;
   }
 
-  /** Takes out the oldest batch if there are too many bytes. */
+  /** Takes out the oldest batch if there are too many bytes. Its payload can be read until the next `push`. */
   takeExcess(): HistoryEntry | undefined {
     if (this.#bytes <= this.#maxBytes || this.length <= 1) return undefined;
     const oldest = this.#entries[this.#head++]!;
-    this.#bytes -= oldest.payload.length + ENTRY_BYTES;
+    this.#bytes -= oldest.piece.length + ENTRY_BYTES;
+    this.#pages.free(oldest.piece);
     // Moving all entries down for each one taken would cost as much as there are entries.
     if (this.#head > 1024 && this.#head > this.#entries.length / 2) {
       this.#entries = this.#entries.slice(this.#head);
