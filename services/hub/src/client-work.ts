@@ -4,8 +4,11 @@ import type { SlowPath } from "./mqtt/publish-shortcut.ts";
 export interface WorkingClient {
   connackSent: boolean;
   closed: boolean;
-  /** Called once for each packet, when all that it causes is done, and by the connection when there is more to read. */
+  /** Called once for each packet, when all that it causes is done, and by `resume`. */
   _nextBatch: (error?: Error) => void;
+  _paused?: boolean;
+  /** Called at the end of CONNECT, besides `_nextBatch`. */
+  resume: () => void;
   _keepaliveInterval: number;
   _keepaliveTimer: NodeJS.Timeout | null;
 }
@@ -22,6 +25,10 @@ export class ClientWork implements SlowPath {
     this.#client._nextBatch = (error) => {
       this.#unfinished--;
       next(error);
+    };
+    client.resume = () => {
+      client._paused = false;
+      next();
     };
   }
 
