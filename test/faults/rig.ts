@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import assert from "node:assert/strict";
 import type { Edge, EdgeConfig } from "@canfleet/edge";
-import type { HubLimits } from "@canfleet/hub";
+import type { HubConfig, HubLimits } from "@canfleet/hub";
 import { MqttBus, type Losses, type MqttBusOptions } from "@canfleet/sdk";
 import { Ledger } from "./ledger.ts";
+import { portToDoor, type Network } from "./network.ts";
 import type { EdgeProcessOptions } from "./edge-process.ts";
 import type { FleetProcessOptions } from "./fleet-process.ts";
 import type { HubReport } from "./hub-process.ts";
@@ -28,6 +29,8 @@ export interface RunningEdge {
   process: ChildProcess;
   countFile: string;
   options: EdgeProcessOptions;
+  /** Besides the environment of this process. */
+  env: { readonly [name: string]: string };
   /** Count files of this edge's earlier lives. */
   earlier: string[];
 }
@@ -41,7 +44,12 @@ export interface Scope {
 export interface RigOptions extends Partial<MqttBusOptions> {
   /** Default: those of the hub. */
   hubLimits?: Partial<HubLimits>;
+  /** The hub is at its near end, edges are at its far end. Default: all are on this machine. */
+  network?: Network;
 }
+
+/** Nobody else has ports in a namespace that was made just now. */
+const HUB_PORT_IN_NETWORK = 1883;
 
 /** A client as `/api/clients` shows it. */
 export interface HubClient {
@@ -68,21 +76,24 @@ export class Rig {
   readonly edges: RunningEdge[] = [];
   hub: ChildProcess | undefined;
   bus: MqttBus | undefined;
+  /** Where this process reaches the hub. */
   port = 0;
   #lives = 0;
   readonly #subscribers: ChildProcess[] = [];
   readonly #hubLimits: Partial<HubLimits>;
+  readonly #network: Network | undefined;
   /** What edges said in their logs, each line with its edge's name. */
   readonly edgeLog: string[] = [];
 
-  private constructor(hubLimits: Partial<HubLimits>) {
+  private constructor(hubLimits: Partial<HubLimits>, network: Network | undefined) {
     this.#hubLimits = hubLimits;
+    this.#network = network;
   }
 
-  static async start(t: Scope, { hubLimits = {}, ...options }: RigOptions = {}): Promise<Rig> {
-    const rig = new Rig(hubLimits);
+  static async start(t: Scope, { hubLimits = {}, network, ...options }: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig(hubLimits, network);
     t.after(() => rig.#end());
-    rig.port = await freePort();
+    rig.port = network ? await portToDoor(t, network.door) : await freePort();
     await rig.startHub();
     rig.bus = await MqttBus.connect(rig.url, { edge: "+", bus: "+", order: "complete", ...options });
     rig.bus.on("batch", (batch, { channel }) => rig.ledger.delivered(batch, channel));
@@ -96,8 +107,15 @@ export class Rig {
   }
 
   async startHub(): Promise<void> {
-    const config = { limits: this.#hubLimits, http: { host: "127.0.0.1", port: 0 } };
-    this.hub = await spawn("hub-process.js", [String(this.port), JSON.stringify(config)]);
+    const config: HubConfig = { limits: this.#hubLimits, http: { host: "127.0.0.1", port: 0 } };
+    const network = this.#network;
+    if (!network) {
+      this.hub = await spawn("hub-process.js", [String(this.port), JSON.stringify(config)]);
+      return;
+    }
+    const everywhere = { listen: { host: "0.0.0.0", port: HUB_PORT_IN_NETWORK }, insecureLan: true };
+    const args = [String(HUB_PORT_IN_NETWORK), JSON.stringify({ ...config, ...everywhere }), network.door];
+    this.hub = await spawn("hub-process.js", args, { within: network.near });
   }
 
   /** Memory of the hub, bytes, and where its page is. */
@@ -137,19 +155,24 @@ export class Rig {
     await kill(this.hub!);
   }
 
-  async startEdge(name: string, rate: LoadRate = FULL_LOAD, config: Partial<EdgeConfig> = {}): Promise<RunningEdge> {
+  async startEdge(
+    name: string,
+    rate: LoadRate = FULL_LOAD,
+    config: Partial<EdgeConfig> = {},
+    env: RunningEdge["env"] = {},
+  ): Promise<RunningEdge> {
     const options: EdgeProcessOptions = {
       rate,
       countFile: "",
       config: {
         name,
-        hub: this.url,
+        hub: this.#network ? `mqtt://${this.#network.nearAddress}:${HUB_PORT_IN_NETWORK}` : this.url,
         buses: [{ channel: "load0" }],
         batch: { maxFrames: rate.framesPerBatch },
         ...config,
       },
     };
-    const edge: RunningEdge = { name, countFile: "", options, earlier: [], process: undefined as never };
+    const edge: RunningEdge = { name, countFile: "", options, env, earlier: [], process: undefined as never };
     this.edges.push(edge);
     await this.#run(edge);
     return edge;
@@ -158,7 +181,8 @@ export class Rig {
   async #run(edge: RunningEdge): Promise<void> {
     if (edge.countFile !== "") edge.earlier.push(edge.countFile);
     edge.countFile = join(this.folder, `${edge.name}-${this.#lives++}`);
-    edge.process = await spawn("edge-process.js", [JSON.stringify({ ...edge.options, countFile: edge.countFile })]);
+    const args = [JSON.stringify({ ...edge.options, countFile: edge.countFile })];
+    edge.process = await spawn("edge-process.js", args, { within: this.#network?.far, env: edge.env });
     createInterface({ input: edge.process.stderr! }).on("line", (line) => this.edgeLog.push(`${edge.name}: ${line}`));
   }
 
@@ -199,7 +223,7 @@ export class Rig {
     const options: FleetProcessOptions = { hub: this.url, rate, edges: names.map((n, i) => [n, countFiles[i]!]) };
     const process = await spawn("fleet-process.js", [JSON.stringify(options)]);
     names.forEach((name, i) =>
-      this.edges.push({ name, process, countFile: countFiles[i]!, options: undefined as never, earlier: [] }),
+      this.edges.push({ name, process, countFile: countFiles[i]!, options: undefined as never, env: {}, earlier: [] }),
     );
     return process;
   }
@@ -270,10 +294,22 @@ export class Rig {
 
 const LEDGER_OK = { unexplained: 0, twice: 0, disordered: 0, wrong: 0 };
 
-async function spawn(script: string, args: string[]): Promise<ChildProcess> {
+export interface Surroundings {
+  /** A command that runs the process in another namespace; it must become that process. Default: none. */
+  within?: readonly string[] | undefined;
+  /** Besides the environment of this process. */
+  env?: { readonly [name: string]: string } | undefined;
+}
+
+/** Starts a script of this folder; resolves when it has said that it is ready. */
+export async function spawn(script: string, args: string[], { within, env }: Surroundings = {}): Promise<ChildProcess> {
   const verbose = process.env.FAULTS_VERBOSE === "1";
+  const [execPath = process.execPath, ...before] = [...(within ?? []), process.execPath, ...process.execArgv];
   const child = fork(new URL(script, import.meta.url), args, {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
+    execPath,
+    execArgv: before,
+    env: { ...process.env, ...env },
   });
   if (verbose) child.stderr!.pipe(process.stderr);
   else child.stderr!.resume();
@@ -307,7 +343,8 @@ export function ask(child: ChildProcess): Promise<unknown> {
   });
 }
 
-async function kill(child: ChildProcess): Promise<void> {
+/** SIGKILL, and its end. */
+export async function kill(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
   child.kill("SIGKILL");
@@ -320,4 +357,12 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   server.close();
   return port;
+}
+
+/** Waits for a condition, for 60 s or `seconds` at most. */
+export async function until(what: string, isSo: () => boolean, seconds = 60): Promise<void> {
+  for (const endMs = performance.now() + seconds * 1000; !isSo();) {
+    assert.ok(performance.now() < endMs, `${what} within ${seconds} s`);
+    await sleep(20);
+  }
 }
