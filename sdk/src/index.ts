@@ -3,6 +3,7 @@ import "./mqtt-numbers.ts";
 export * from "./browser.ts";
 export * from "./tcp-bus.ts";
 export * from "./tcp/dialer.ts";
+export * from "./tcp/drop-socket.ts";
 export * from "./tcp/link-timing.ts";
 export * from "./tcp/link-watchdog.ts";
 export * from "./tcp/listener.ts";

@@ -3,13 +3,15 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubConnection } from "@canfleet/sdk";
 import { Network, networkProblem } from "./network.ts";
-import { Rig, SOAK, until } from "./rig.ts";
+import type { LinkReport, LinkSpec } from "./link-process.ts";
+import { ask, kill, Rig, SOAK, spawn, until } from "./rig.ts";
 
 /** 100 batches/s of 2 kB: a busy machine keeps up. */
 const BUSY = { batchesPerSecond: 100, framesPerBatch: 32 };
 const IDLE = { batchesPerSecond: 0, framesPerBatch: 32 };
 /** What the table of cases names, and what a busy machine is allowed, s. */
 const NOTICE = { named: 16, allowed: 64 };
+const LINK_NOTICE = { named: 15, allowed: 60 };
 const BACK = { named: 2, allowed: 60 };
 
 describe("faults of the network", { skip: networkProblem(), concurrency: true }, () => {
@@ -54,7 +56,92 @@ describe("faults of the network", { skip: networkProblem(), concurrency: true },
     const { lost } = await rig.settle("R16");
     assert.equal(lost, 0);
   });
+
+  it("R17 a half-open raw link is noticed at both ends in every form, idle or busy, and carries on", async (t) => {
+    const network = await Network.start(t);
+    const [edgeSpecs, hostSpecs] = linkSpecs(network);
+    const ends = await Promise.all([
+      spawn("link-process.js", [JSON.stringify(edgeSpecs)], { within: network.far }),
+      spawn("link-process.js", [JSON.stringify(hostSpecs)], { within: network.near }),
+    ]);
+    t.after(async () => {
+      await Promise.all(ends.map(kill));
+    });
+    type Reports = { [id: string]: LinkReport };
+    let reports = [{}, {}] as [Reports, Reports];
+    /** Waits until a condition holds for each link; names those for which it does not. */
+    const forAll = async (what: string, isSo: (edge: LinkReport, host: LinkReport, spec: LinkSpec) => boolean) => {
+      for (const endMs = performance.now() + 90_000; ;) {
+        reports = (await Promise.all(ends.map((end) => ask(end)))) as [Reports, Reports];
+        const [edge, host] = reports;
+        const missing = edgeSpecs.filter((spec) => !isSo(edge[spec.id]!, host[spec.id]!, spec)).map(({ id }) => id);
+        if (missing.length === 0) return;
+        assert.ok(performance.now() < endMs, `${what} within 90 s: not with ${missing.join("; ")}`);
+        await sleep(100);
+      }
+    };
+    const sendsOf = ({ id }: LinkSpec) => [id.includes("edge sends"), id.includes("host sends")] as const;
+
+    await forAll("links carry frames", (edge, host, spec) => {
+      const [edgeSends, hostSends] = sendsOf(spec);
+      return (
+        edge.connects > 0 && host.connects > 0 && (!edgeSends || host.received > 5) && (!hostSends || edge.received > 5)
+      );
+    });
+    await sleep(500);
+    const cutAtMs = Number(process.hrtime.bigint() / 1_000_000n);
+    network.lose(1);
+    await forAll("both ends notice", (edge, host) => edge.ends.length > 0 && host.ends.length > 0);
+    const before = reports;
+    network.lose(0);
+    for (const [i, name] of ["edge", "host"].entries()) {
+      const all = Object.entries(before[i]!).map(([id, { endedAtMs, ends: why }]) => ({
+        id,
+        seconds: (endedAtMs - cutAtMs) / 1000,
+        why: why[0]!,
+      }));
+      const last = all.reduce((a, b) => (b.seconds > a.seconds ? b : a));
+      const first = Math.min(...all.map(({ seconds }) => seconds));
+      console.log(`R17 noticed by the ${name} after ${first} to ${last.seconds} s (15): ${last.id}: ${last.why}`);
+      assert.ok(last.seconds <= LINK_NOTICE.allowed);
+    }
+    await forAll("links carry frames again", (edge, host, spec) => {
+      const [edgeSends, hostSends] = sendsOf(spec);
+      const was = [before[0][spec.id]!, before[1][spec.id]!] as const;
+      const isBack = edge.connects > was[0].connects && host.connects > was[1].connects;
+      return (
+        isBack &&
+        (!edgeSends || host.received > was[1].received + 5) &&
+        (!hostSends || edge.received > was[0].received + 5)
+      );
+    });
+    for (const end of ends) end.send("quiet");
+    await forAll("losses are stated", (edge, host, spec) => {
+      if (!sendsOf(spec)[0]) return true;
+      return spec.record === "auto" ? host.received + host.lost === edge.made - host.first : host.unknownLosses > 0;
+    });
+    for (const [id, { disordered }] of reports.flatMap((end) => Object.entries(end))) {
+      assert.equal(disordered, 0, `disordered or twice: ${id}`);
+    }
+  });
 });
+
+/** All links of a test: each record form, dialled by either end, quiet or with frames from one end. */
+function linkSpecs(network: Network): [edges: LinkSpec[], hosts: LinkSpec[]] {
+  const edges: LinkSpec[] = [];
+  const hosts: LinkSpec[] = [];
+  let port = 5000;
+  for (const record of ["auto", 21, 29, 13] as const)
+    for (const dialler of ["edge", "host"] as const)
+      for (const busy of ["neither", "edge", "host"] as const) {
+        const common = { id: `${record}, ${dialler} dials, ${busy} sends`, port: port++, record };
+        const roleOf = (end: "edge" | "host") => (end === dialler ? ("dial" as const) : ("listen" as const));
+        const end = (name: "edge" | "host") => ({ end: name, role: roleOf(name), isBusy: busy === name });
+        edges.push({ ...common, ...end("edge"), host: network.nearAddress });
+        hosts.push({ ...common, ...end("host"), host: network.farAddress });
+      }
+  return [edges, hosts];
+}
 
 async function secondsUntil(what: string, isSo: () => boolean, sinceMs: number): Promise<number> {
   await until(what, isSo);

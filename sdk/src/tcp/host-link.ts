@@ -6,6 +6,7 @@ import { EdgeItemStream } from "../wire/extended-stream.ts";
 import { encodeHello, encodeRecords, fitsRecord, MAX_RECORDS_PER_WRITE, type RecordForm } from "../wire/record.ts";
 import { RecordStream } from "../wire/record-stream.ts";
 import type { SendCode } from "../wire/send-request.ts";
+import { dropSocket } from "./drop-socket.ts";
 import type { LinkTiming } from "./link-timing.ts";
 import { LinkWatchdog } from "./link-watchdog.ts";
 import type { SendQueue, SendSegment } from "./send-queue.ts";
@@ -76,10 +77,14 @@ export class HostLink {
     this.#writes = new WriteQueue(socket, { maxBytes: Infinity, onIdle: () => this.pump() });
     this.#writes.setPace(MAX_RECORDS_PER_WRITE * RECORD_BYTES, RECORD_GAP_MS);
     this.#watchdog = new LinkWatchdog({
+      socket,
       timing: options.timing,
       stalledMs: (nowMs) => this.#writes.stalledMs(nowMs),
       onHeartbeat: () => this.#writes.push(encodeHeartbeat(Date.now() * 1000)),
-      onDead: (reason) => this.close(`the peer is dead: ${reason}`),
+      onDead: (reason) => {
+        this.#reason = `the peer is dead: ${reason}`;
+        dropSocket(socket);
+      },
     });
   }
 

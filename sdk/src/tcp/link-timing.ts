@@ -10,7 +10,10 @@ export interface LinkTiming {
   heartbeatMs: number;
   /** On the extended link a peer is dead that sent nothing for this long. Default 8,000. */
   silenceMs: number;
-  /** A connection is dead on which bytes waited this long without being taken. Default 10,000. */
+  /**
+   * A connection is dead on which bytes waited this long without being taken, or, with records on Linux, were under way
+   * without any of them being acknowledged. Default 10,000.
+   */
   stallMs: number;
   /** A connection attempt ends after this long. Default 8,000. */
   connectTimeoutMs: number;

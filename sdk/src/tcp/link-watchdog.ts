@@ -1,6 +1,8 @@
+import { AckWatch, type WatchedSocket } from "./ack-watch.ts";
 import type { LinkTiming } from "./link-timing.ts";
 
 export interface WatchdogOptions {
+  socket: WatchedSocket;
   timing: LinkTiming;
   /** How long bytes have waited without being taken, ms. */
   stalledMs: (nowMs: number) => number;
@@ -10,7 +12,13 @@ export interface WatchdogOptions {
   onDead: (reason: string) => void;
 }
 
-/** Finds a peer that is no longer there: by its silence on the extended link, by bytes that nobody takes on any. */
+/** Looks at what the kernel holds, in the time after which a peer counts as dead that acknowledges none of it. */
+const LOOKS = 10;
+
+/**
+ * Finds a peer that is no longer there: by its silence on the extended link, by bytes that it does not acknowledge on a
+ * record link, by bytes that nobody takes on any.
+ */
 export class LinkWatchdog {
   readonly #options: WatchdogOptions;
   readonly #timer: NodeJS.Timeout;
@@ -18,11 +26,14 @@ export class LinkWatchdog {
   #lastTickMs = performance.now();
   #lastReceivedMs = this.#lastTickMs;
   #lastSentMs = this.#lastTickMs;
+  #lookedAtMs = this.#lastTickMs;
+  readonly #acks: AckWatch;
   /** Whether both ends send heartbeats. */
   isExtended = false;
 
   constructor(options: WatchdogOptions) {
     this.#options = options;
+    this.#acks = new AckWatch(options.socket);
     this.#periodMs = Math.max(1, options.timing.heartbeatMs / 4);
     this.#timer = setInterval(() => this.#tick(performance.now()), this.#periodMs);
   }
@@ -50,8 +61,14 @@ export class LinkWatchdog {
       // This process did not run; what the peer sent meanwhile is still to be read.
       this.#lastReceivedMs = nowMs;
     }
+    if (!this.isExtended && nowMs - this.#lookedAtMs >= timing.stallMs / LOOKS) {
+      this.#lookedAtMs = nowMs;
+      void this.#acks.look(nowMs);
+    }
     if (this.#options.stalledMs(nowMs) > timing.stallMs) {
       this.#options.onDead(`it took nothing for ${timing.stallMs / 1000} s`);
+    } else if (!this.isExtended && this.#acks.unackedMs > timing.stallMs) {
+      this.#options.onDead(`it acknowledged nothing for ${timing.stallMs / 1000} s`);
     } else if (this.isExtended && nowMs - this.#lastReceivedMs > timing.silenceMs) {
       this.#options.onDead(`it was silent for ${timing.silenceMs / 1000} s`);
     } else if (this.isExtended && nowMs - this.#lastSentMs >= timing.heartbeatMs - this.#periodMs / 2) {

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import {
+  dropSocket,
   EdgeEncoder,
   encodeHeartbeat,
   encodeRecords,
@@ -90,10 +91,14 @@ export class RawPeer {
     this.#items = new HostItemStream({ frames: (batch, numbers, ttlMs) => this.#submit(batch, numbers, ttlMs) });
     this.#writes = new WriteQueue(socket, { maxBytes: options.maxBufferedBytes });
     this.#watchdog = new LinkWatchdog({
+      socket,
       timing: options.timing,
       stalledMs: (nowMs) => this.#writes.stalledMs(nowMs),
       onHeartbeat: () => this.#heartbeat(),
-      onDead: (reason) => this.#end(`the host is dead: ${reason}`),
+      onDead: (reason) => {
+        this.#reason = `the host is dead: ${reason}`;
+        dropSocket(socket);
+      },
     });
   }
 
