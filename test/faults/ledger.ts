@@ -41,6 +41,15 @@ export class Ledger {
     } else for (const [place, frames] of Object.entries(lost)) this.unnumbered[place] = frames;
   }
 
+  /** Frames of all buses. */
+  total(what: "delivered" | "lost"): number {
+    let frames = 0;
+    for (const entry of this.#epochs.values()) {
+      for (const [from, to] of entry[what].within(0, Number.MAX_SAFE_INTEGER)) frames += to - from;
+    }
+    return frames;
+  }
+
   epochs(channel: string): number[] {
     const keys = [...this.#epochs.keys()].filter((key) => key.startsWith(`${channel}@`));
     return keys.map((key) => Number(key.slice(channel.length + 1))).sort((a, b) => a - b);

@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubConnection } from "@canfleet/sdk";
-import { Network, networkProblem } from "./network.ts";
+import { Network, networkProblem, slownessProblem } from "./network.ts";
 import type { LinkReport, LinkSpec } from "./link-process.ts";
 import { ask, kill, Rig, SOAK, spawn, until } from "./rig.ts";
 
 /** 100 batches/s of 2 kB: a busy machine keeps up. */
 const BUSY = { batchesPerSecond: 100, framesPerBatch: 32 };
 const IDLE = { batchesPerSecond: 0, framesPerBatch: 32 };
+/** Five times what 256 kbit/s take. */
+const SLOW_LOAD = { batchesPerSecond: 80, framesPerBatch: 32 };
+const MAX_MEMORY_BYTES = 160 * 2 ** 20;
 /** What the table of cases names, and what a busy machine is allowed, s. */
 const NOTICE = { named: 16, allowed: 64 };
 const LINK_NOTICE = { named: 15, allowed: 60 };
@@ -124,6 +129,42 @@ describe("faults of the network", { skip: networkProblem(), concurrency: true },
       assert.equal(disordered, 0, `disordered or twice: ${id}`);
     }
   });
+
+  it("R18 nothing is missing after a link that loses packets, and one that is slow", async (t) => {
+    const network = await Network.start(t);
+    const rig = await Rig.start(t, { network });
+    const spool = { dir: join(rig.folder, "spool"), segmentBytes: 65_536 };
+    const edge = await rig.startEdge("a", SLOW_LOAD, { ledger: { historyBytes: 65_536, spool } });
+    await until("frames come", () => rig.ledger.total("delivered") > 0);
+    let memory = 0;
+    const see = async (what: string, seconds: number): Promise<void> => {
+      const before = { produced: rig.produced(edge).at(-1)!, delivered: rig.ledger.total("delivered") };
+      for (const endMs = performance.now() + seconds * 1000; performance.now() < endMs;) {
+        await sleep(200);
+        memory = Math.max(memory, await rig.edgeMemory(edge));
+      }
+      const produced = rig.produced(edge).at(-1)! - before.produced;
+      const delivered = rig.ledger.total("delivered") - before.delivered;
+      console.log(`R18 ${what}: ${produced} frames made, ${delivered} came meanwhile`);
+    };
+    for (const share of [0.01, 0.05, 0.3]) {
+      network.lose(share);
+      await see(`${share * 100} % of the packets lost`, 1.5 * SOAK);
+    }
+    network.lose(0);
+    const slowness = slownessProblem();
+    if (slowness === false) {
+      network.slow(256);
+      await see("256 kbit/s", 4 * SOAK);
+      await until("what has no room on the link goes to disk", () => segmentsIn(spool.dir) > 0, 90);
+      network.slow(undefined);
+    } else t.diagnostic(`not slowed down: ${slowness}`);
+    const { lost } = await rig.settle("R18");
+    assert.equal(lost, 0);
+    await until("nothing is left on disk", () => segmentsIn(spool.dir) === 0);
+    console.log(`R18 memory of the edge: ${(memory / 2 ** 20).toFixed(0)} MiB at most`);
+    assert.ok(memory < MAX_MEMORY_BYTES, `${memory} bytes`);
+  });
 });
 
 /** All links of a test: each record form, dialled by either end, quiet or with frames from one end. */
@@ -141,6 +182,10 @@ function linkSpecs(network: Network): [edges: LinkSpec[], hosts: LinkSpec[]] {
         hosts.push({ ...common, ...end("host"), host: network.farAddress });
       }
   return [edges, hosts];
+}
+
+function segmentsIn(folder: string): number {
+  return readdirSync(folder).filter((file) => file.endsWith(".spool")).length;
 }
 
 async function secondsUntil(what: string, isSo: () => boolean, sinceMs: number): Promise<number> {
