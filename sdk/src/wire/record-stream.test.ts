@@ -248,6 +248,42 @@ describe("host record stream", () => {
     assert.equal(stream.isUndecided, false);
   });
 
+  for (const follower of [
+    "00010000" + "08" + "0011223344556677",
+    "00000000" + "02" + "8101000000000000",
+    "21030040" + "03" + "00".repeat(8),
+  ]) {
+    for (let dlc = 1; dlc <= 8; dlc++) {
+      const remote = `210300400${dlc}`;
+      const frames = [remote + "00".repeat(8), follower];
+      const wanted = hexFrames(frames);
+      it(`takes a whole remote frame of DLC ${dlc} before ${follower} for one, wherever the line is quiet`, () => {
+        const bytes = Buffer.from(frames.join(""), "hex");
+        for (let at = 1; at < bytes.length; at++) {
+          const rows = rowsWithQuiet([bytes.subarray(0, at), bytes.subarray(at)]);
+          assert.deepEqual(rows, wanted, `quiet after ${at} bytes`);
+        }
+        for (let at = 1; at < 13; at++) {
+          const parts = [bytes.subarray(0, at), bytes.subarray(at, 13), bytes.subarray(13)];
+          assert.deepEqual(rowsWithQuiet(parts), wanted, `quiet after ${at} and 13 bytes`);
+        }
+      });
+
+      it(`takes a short remote frame of DLC ${dlc} before ${follower} for one when the line was quiet behind it`, () => {
+        const short = Buffer.from(remote + "00".repeat(8 - dlc), "hex");
+        assert.deepEqual(rowsWithQuiet([short, Buffer.from(follower, "hex")]), wanted);
+      });
+    }
+  }
+
+  it("refuses what can be late zeros and a frame of the id 0 alike", () => {
+    const zeros = Buffer.alloc(21);
+    assert.throws(
+      () => rowsWithQuiet([Buffer.from("2103004008", "hex"), zeros]),
+      (error) => isCanfleetError(error, "WIRE_BAD_RECORD"),
+    );
+  });
+
   it("waits for the rest of a data frame, however quiet", () => {
     const rows: object[] = [];
     const stream = new HostRecordStream(
@@ -260,6 +296,21 @@ describe("host record stream", () => {
     stream.read(recordsOf(busTraffic(1), 13).subarray(12));
     assert.equal(rows.length, 1);
   });
+
+  function rowsWithQuiet(chunks: Uint8Array[]): object[] {
+    const rows: object[] = [];
+    const sink = { frames: (batch: FrameBatch) => rows.push(...rowsOf(batch)), hello: () => assert.fail() };
+    const stream = new HostRecordStream(sink, true);
+    for (const chunk of chunks) {
+      stream.read(chunk);
+      if (stream.isUndecided) stream.quiet();
+    }
+    return rows;
+  }
+
+  function hexFrames(records: string[]): object[] {
+    return records.flatMap((record) => rowsWithQuiet([Buffer.from(record, "hex")]));
+  }
 
   it("hands out nothing but frames that may be sent, whatever comes", () => {
     const bytes = fc.uint8Array({ maxLength: 120 }).map((random) => random.map((byte) => (byte > 60 ? 0 : byte)));
