@@ -47,9 +47,11 @@ export class Continuity {
   }
 }
 
-/** What was lost before it had a number: only the batch knows. */
+/** What no gap in the numbers tells: what was lost before it had one, and where nobody knows how many. */
 export function unnumbered(lost: Losses | undefined): Losses {
-  return Object.fromEntries(Object.entries(lost ?? {}).filter(([place]) => !NUMBERED_PLACES.has(place)));
+  return Object.fromEntries(
+    Object.entries(lost ?? {}).filter(([place, frames]) => frames === null || !NUMBERED_PLACES.has(place)),
+  );
 }
 
 function given(lost: Losses): Losses | undefined {

@@ -2,15 +2,19 @@
 import { openSync, writeSync } from "node:fs";
 import { Edge, type EdgeConfig } from "@canfleet/edge";
 import { LoadInterface, type LoadRate } from "./load-interface.ts";
+import { recordSyncs } from "./sync-record.ts";
 
 export interface EdgeProcessOptions {
   config: EdgeConfig;
   rate: LoadRate;
   /** Gets the number of frames made, 8 bytes, little-endian; a second 8 bytes hold the epoch. */
   countFile: string;
+  /** Gets a line for each fdatasync that succeeded: see `recordSyncs`. Default: none. */
+  syncFile?: string;
 }
 
 const options = JSON.parse(process.argv[2]!) as EdgeProcessOptions;
+if (options.syncFile !== undefined) await recordSyncs(options.syncFile);
 const countFile = openSync(options.countFile, "w");
 const load = new LoadInterface("load0", options.rate, countFile);
 

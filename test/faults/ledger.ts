@@ -10,6 +10,8 @@ export class Ledger {
   readonly numbered: { [place: string]: number } = {};
   /** Losses without a range, by place: they belong to no number. */
   readonly unnumbered: { [place: string]: number | null } = {};
+  /** Buses of which an unknown number of frames was stated as lost, with the place. */
+  readonly unknown = new Set<string>();
   readonly #epochs = new Map<string, { delivered: RangeSet; lost: RangeSet; last: number }>();
 
   #of(channel: string, epoch: number) {
@@ -38,7 +40,17 @@ export class Ledger {
       for (const place of Object.keys(lost)) {
         this.numbered[place] = (this.numbered[place] ?? 0) + range.to - range.from;
       }
-    } else for (const [place, frames] of Object.entries(lost)) this.unnumbered[place] = frames;
+      return;
+    }
+    for (const [place, frames] of Object.entries(lost)) {
+      this.unnumbered[place] = frames;
+      if (frames === null) this.unknown.add(`${channel} ${place}`);
+    }
+  }
+
+  /** Numbers of an epoch that were delivered, and those that were stated as lost. */
+  numbers(channel: string, epoch: number): { delivered: RangeSet; lost: RangeSet } {
+    return this.#epochs.get(`${channel}@${epoch}`) ?? { delivered: new RangeSet(), lost: new RangeSet() };
   }
 
   /** Frames of all buses. */

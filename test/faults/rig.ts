@@ -155,15 +155,17 @@ export class Rig {
     await kill(this.hub!);
   }
 
+  /** @param syncFile gets what each of its lives has brought safely to disk. Default: none */
   async startEdge(
     name: string,
     rate: LoadRate = FULL_LOAD,
     config: Partial<EdgeConfig> = {},
-    env: RunningEdge["env"] = {},
+    { env = {}, syncFile }: { env?: RunningEdge["env"]; syncFile?: string } = {},
   ): Promise<RunningEdge> {
     const options: EdgeProcessOptions = {
       rate,
       countFile: "",
+      ...(syncFile === undefined ? {} : { syncFile }),
       config: {
         name,
         hub: this.#network ? `mqtt://${this.#network.nearAddress}:${HUB_PORT_IN_NETWORK}` : this.url,
@@ -186,18 +188,26 @@ export class Rig {
     createInterface({ input: edge.process.stderr! }).on("line", (line) => this.edgeLog.push(`${edge.name}: ${line}`));
   }
 
+  /** Ends an edge and waits for it: at once, or in order with SIGTERM. */
+  async stopEdge(edge: RunningEdge, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
+    await kill(edge.process, signal);
+  }
+
+  /** A new life of an edge that was stopped. */
+  async startAgain(edge: RunningEdge): Promise<void> {
+    await this.#run(edge);
+  }
+
   /** SIGKILL, and a new life. */
   async restartEdge(edge: RunningEdge, downMs = 0): Promise<void> {
-    await kill(edge.process);
+    await this.stopEdge(edge);
     await sleep(downMs);
     await this.#run(edge);
   }
 
   /** SIGTERM, and a new life. */
   async endEdge(edge: RunningEdge): Promise<void> {
-    const ended = once(edge.process, "exit");
-    edge.process.kill("SIGTERM");
-    await ended;
+    await this.stopEdge(edge, "SIGTERM");
     await this.#run(edge);
   }
 
@@ -287,7 +297,7 @@ export class Rig {
   async #end(): Promise<void> {
     await this.bus?.shutdown();
     const processes = new Set([...this.edges.map(({ process }) => process), ...this.#subscribers]);
-    await Promise.all([...[...processes].map(kill), this.hub && kill(this.hub)]);
+    await Promise.all([...[...processes].map((child) => kill(child)), this.hub && kill(this.hub)]);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -343,11 +353,11 @@ export function ask(child: ChildProcess): Promise<unknown> {
   });
 }
 
-/** SIGKILL, and its end. */
-export async function kill(child: ChildProcess): Promise<void> {
+/** Ends a process, SIGKILL unless told otherwise, and waits for its end. */
+export async function kill(child: ChildProcess, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
-  child.kill("SIGKILL");
+  child.kill(signal);
   await ended;
 }
 

@@ -1,66 +1,23 @@
 import assert from "node:assert/strict";
-import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EdgeConfig, SpoolConfig } from "@canfleet/edge";
-import { Gate } from "./gate.ts";
-import { Rig, SOAK } from "./rig.ts";
-
-/** 100 batches/s of 2 kB: a busy machine keeps up, and memory alone is full after 0.3 s. */
-const LOAD = { batchesPerSecond: 100, framesPerBatch: 32 };
-const HISTORY_BYTES = 65_536;
-const SEGMENT_BYTES = 65_536;
-/**
- * What an edge that is killed may lose: what its spool gathers before it writes, what its batcher had open, and a turn of
- * a machine that does other things, frames.
- */
-const KILL_SLACK = 32 * 100;
+import { SOAK } from "./rig.ts";
+import {
+  KILL_SLACK,
+  LOAD,
+  SEGMENT_BYTES,
+  segments,
+  spoolBytes,
+  spoolOf,
+  start,
+  until,
+  withSpool,
+} from "./spool-rig.ts";
 
 /** What may be on its way to a hub that acknowledges at a busy machine's pace, frames. */
 const UNACKNOWLEDGED = 32 * 200;
-
-function withSpool(rig: Rig, gate: Gate, limits: Partial<SpoolConfig> = {}): Partial<EdgeConfig> {
-  return {
-    hub: gate.url,
-    ledger: { historyBytes: HISTORY_BYTES, spool: { dir: spoolOf(rig), segmentBytes: SEGMENT_BYTES, ...limits } },
-  };
-}
-
-/** The hub stays, so that its subscriber hears everything; for the edges it goes away. */
-async function start(t: TestContext): Promise<{ rig: Rig; gate: Gate }> {
-  const rig = await Rig.start(t);
-  const gate = await Gate.to(rig.port);
-  t.after(() => gate.shut());
-  return { rig, gate };
-}
-
-function spoolOf(rig: Rig): string {
-  return join(rig.folder, "spool");
-}
-
-function segments(rig: Rig): string[] {
-  return readdirSync(spoolOf(rig)).filter((file) => file.endsWith(".spool"));
-}
-
-function spoolBytes(rig: Rig): number {
-  let bytes = 0;
-  for (const file of segments(rig)) {
-    try {
-      bytes += statSync(join(spoolOf(rig), file)).size;
-    } catch {
-      // Deleted just now.
-    }
-  }
-  return bytes;
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const endMs = performance.now() + 60_000; !isSo();) {
-    assert.ok(performance.now() < endMs, `${what} within 60 s`);
-    await sleep(50);
-  }
-}
 
 describe("faults and the spool", () => {
   for (const policy of ["drop-oldest", "drop-newest"] as const) {

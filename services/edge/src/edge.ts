@@ -169,7 +169,10 @@ export class Edge {
     await this.#startLinks(bus, config);
     const uplink = this.#uplink;
     if (!uplink) return;
-    bus.spool = this.#spool?.addBus(config.name, (range, isNews) => bus.ledger?.dropped(range, isNews));
+    bus.spool = this.#spool?.addBus(config.name, {
+      dropped: (range, isNews) => bus.ledger?.dropped(range, isNews),
+      droppedUnknown: () => bus.ledger?.droppedUnknown(),
+    });
     const ledger = new BusLedger({
       store: bus.spool,
       epoch: bus.relay.epoch,
@@ -354,6 +357,7 @@ export class Edge {
     if (this.#spool) await this.#backfill?.settled(SETTLE_MS);
     // Without a hub, what it has not taken goes to the spool.
     this.#backfill?.close();
+    for (const { spool, ledger } of this.#buses) if (spool && ledger?.isKept) spool.isComplete = true;
     await Promise.all([this.#spool?.close(), this.#uplink?.close()]);
   }
 }

@@ -3,6 +3,8 @@ import type { StoredBatch } from "./history.ts";
 
 /** Batches outside memory, of this epoch and earlier ones: the spool, as the ledger sees it. */
 export interface BatchStore {
+  /** What earlier lives left is not known yet. */
+  readonly isStarting: boolean;
   /** Epochs of which batches are there, the oldest first. */
   epochs(): readonly number[];
   /** Numbers of this epoch that can be read, as far as is known, in order. */

@@ -163,6 +163,16 @@ export class BusLedger {
     if (isCurrent) this.#stateAgain(from, end);
   }
 
+  /** States that frames of earlier epochs are lost of which the store does not know how many. */
+  droppedUnknown(): void {
+    this.#statements.unknown("spool");
+  }
+
+  /** Whether everything that was closed was taken, given up, or is in the store. */
+  get isKept(): boolean {
+    return this.#firstUnsettled(this.#spooledTo) === this.#history.length;
+  }
+
   /** The memory alone has these again. */
   #unspool(from: number, to: number): void {
     for (let i = this.#history.placeOf(from); i < this.#history.length; i++) {
@@ -365,7 +375,7 @@ export class BusLedger {
   /** The next batch that was asked for; answers are handed to `respond` when their turn comes. */
   nextAsked(respond: (response: BackfillResponse) => void): StoredBatch | "later" | undefined {
     for (let ask = this.#asks.first; ask; ask = this.#asks.first) {
-      const batch = this.#nextOf(ask);
+      const batch = this.#isUnknown(ask) ? "later" : this.#nextOf(ask);
       if (batch === "later") return batch;
       if (batch) {
         ask.at = batch.end;
@@ -374,6 +384,11 @@ export class BusLedger {
       this.#asks.finish().forEach(respond);
     }
     return undefined;
+  }
+
+  /** Whether it cannot be said yet what there is of an earlier epoch. */
+  #isUnknown({ epoch }: Ask): boolean {
+    return epoch !== this.#options.epoch && this.#options.store?.isStarting === true;
   }
 
   /** What a request gets next; numbers that are nowhere are passed over and remembered as gone. */

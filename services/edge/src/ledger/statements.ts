@@ -26,6 +26,11 @@ export class Statements {
     this.remember(range);
   }
 
+  /** States that an earlier life lost frames of which nobody knows how many: its losses, not in the sums of this one. */
+  unknown(place: string): void {
+    addLoss(this.#lost, place, null);
+  }
+
   /** Tells whoever asks that these are gone. */
   remember(range: GoneRange): void {
     append(this.#remembered, range);
@@ -39,7 +44,7 @@ export class Statements {
 
   /** What the next batch states; undefined when nothing is. */
   take(): Statement | undefined {
-    if (this.#pending.length === 0) return undefined;
+    if (this.#pending.length === 0 && Object.keys(this.#lost).length === 0) return undefined;
     const gone = this.#pending.splice(0, MAX_GONE_RANGES);
     const lost = this.#lost;
     this.#lost = {};

@@ -37,8 +37,13 @@ export interface SpoolHost {
   ready(): void;
 }
 
-/** Learns that numbers are lost. `isNews`: false where an earlier life has counted them already. */
-export type OnDropped = (range: GoneRange, isNews: boolean) => void;
+/** Learns what is lost. */
+export interface SpoolLosses {
+  /** `isNews`: false where an earlier life has counted them already. */
+  dropped(range: GoneRange, isNews: boolean): void;
+  /** Earlier lives lost frames of which nobody knows how many. */
+  droppedUnknown(): void;
+}
 
 /** One bus's part of the spool: what waits to be written, and what lies in segments. */
 export class BusSpool implements BatchStore {
@@ -53,20 +58,22 @@ export class BusSpool implements BatchStore {
   run: Range = [0, 0];
   /** Ordinal of the newest segment of this life; 0: none. */
   lastOrdinal = 0;
+  /** Nothing comes any more, and all there was is in the spool or was taken: the next life is told so. */
+  isComplete = false;
   /** When it was synced last, ms. */
   syncedAtMs = -Infinity;
   /** What was dropped is to be written down: there is more of it, or a new segment. */
   #mustWriteGone = false;
   readonly #host: SpoolHost;
-  readonly #onDropped: OnDropped;
+  readonly #losses: SpoolLosses;
   readonly #wanted = new Map<number, RangeSet>();
   readonly #gone = new Map<number, RangeSet>();
   readonly #reader: SegmentReader;
 
-  constructor(bus: string, host: SpoolHost, onDropped: OnDropped) {
+  constructor(bus: string, host: SpoolHost, losses: SpoolLosses) {
     this.bus = bus;
     this.#host = host;
-    this.#onDropped = onDropped;
+    this.#losses = losses;
     this.#reader = new SegmentReader(host.folder, (segment, missing) => {
       for (const [from, to] of missing) this.lose(segment.id.epoch, from, to);
       host.ready();
@@ -91,6 +98,10 @@ export class BusSpool implements BatchStore {
   /** When the oldest batch on disk was written, µs since 1970. */
   get oldestUs(): number | undefined {
     return this.segments[0]?.oldestUs;
+  }
+
+  get isStarting(): boolean {
+    return !this.#host.isRecovered && this.#host.state !== "failed";
   }
 
   epochs(): readonly number[] {
@@ -157,7 +168,7 @@ export class BusSpool implements BatchStore {
     if (!gone) this.#gone.set(epoch, (gone = new RangeSet()));
     gone.add(from, to);
     this.#mustWriteGone = true;
-    this.#onDropped({ epoch, from, to, place: "spool" }, isNews);
+    this.#losses.dropped({ epoch, from, to, place: "spool" }, isNews);
   }
 
   /** States numbers as lost that were written and are not there. */
@@ -166,6 +177,11 @@ export class BusSpool implements BatchStore {
     for (const [first, end] of gone ? gone.missing(from, to) : [[from, to] as const]) {
       this.state({ epoch, from: first, to: end }, true);
     }
+  }
+
+  /** States that earlier lives lost what nobody can count. */
+  damagedUnknown(): void {
+    this.#losses.droppedUnknown();
   }
 
   /** Enters a segment of an earlier life. */

@@ -52,7 +52,13 @@ export class OpenSegment {
    */
   async write(bytes: Uint8Array, batches: readonly Placed[]): Promise<void> {
     const { segment } = this;
-    await writeAll(this.#handle, bytes, segment.size);
+    try {
+      await writeAll(this.#handle, bytes, segment.size);
+    } catch (error) {
+      // Half a record would look like damage to the next life.
+      await this.#handle.truncate(segment.size).catch(() => undefined);
+      throw error;
+    }
     for (const { head, at } of batches) segment.enter(head, segment.size + at);
     segment.size += bytes.length;
     this.#isDirty = true;

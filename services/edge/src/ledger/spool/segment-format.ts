@@ -18,6 +18,8 @@ const NO_BOOT_ID = "0".repeat(32);
 /** Kinds of records. */
 export const KIND_BATCH = 1;
 export const KIND_GONE = 2;
+/** Nothing of this epoch was made or lost behind it. */
+export const KIND_END = 3;
 
 /** What tells one segment from all others. */
 export interface SegmentId {

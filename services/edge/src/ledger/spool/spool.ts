@@ -4,16 +4,17 @@ import { access, mkdir, readFile, unlink } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BusSpool, type OnDropped, type SpoolHost, type SpoolState } from "./bus-spool.ts";
+import { BusSpool, type SpoolHost, type SpoolLosses, type SpoolState } from "./bus-spool.ts";
 import { hasCode } from "./file-errors.ts";
 import { isLocked, lockFolder, unlockFolder } from "./folder-lock.ts";
 import { OpenSegment, type Placed } from "./open-segment.ts";
-import { recover, type RecoveredSegment } from "./recovery.ts";
+import { recover } from "./recovery.ts";
 import {
   bootIdDigits,
   encodeGone,
   encodeRecord,
   KIND_BATCH,
+  KIND_END,
   KIND_GONE,
   RECORD_BYTES,
   type RecordHead,
@@ -81,8 +82,8 @@ export class Spool implements SpoolHost {
   }
 
   /** One bus's part; to be called for each before `start`. */
-  addBus(bus: string, onDropped: OnDropped): BusSpool {
-    const part = new BusSpool(bus, this, onDropped);
+  addBus(bus: string, losses: SpoolLosses): BusSpool {
+    const part = new BusSpool(bus, this, losses);
     this.#buses.set(bus, part);
     return part;
   }
@@ -193,8 +194,7 @@ export class Spool implements SpoolHost {
   }
 
   async #recover(): Promise<void> {
-    const found: RecoveredSegment[] = [];
-    for await (const recovered of recover(this.folder, this.#options.edge, this.#bootId)) found.push(recovered);
+    const { found, unsure } = await recover(this.folder, this.#options.edge, this.#bootId);
     for (const { segment } of found) {
       this.#ordinal = Math.max(this.#ordinal, segment.id.ordinal);
       const bus = this.#buses.get(segment.id.bus);
@@ -208,6 +208,10 @@ export class Spool implements SpoolHost {
     }
     for (const { segment, damaged } of found) {
       for (const range of damaged) this.#buses.get(segment.id.bus)?.damaged(range);
+    }
+    for (const bus of unsure) {
+      this.#options.log(`spool ${this.folder}: ${bus} was not ended in order; how much of it is missing is not known`);
+      this.#buses.get(bus)?.damagedUnknown();
     }
     this.ready();
   }
@@ -230,6 +234,7 @@ export class Spool implements SpoolHost {
     await this.#dropOld();
     for (const bus of this.#buses.values()) {
       while (bus.queued.length > 0) await this.#write(bus);
+      await this.#writeEnd(bus);
       if (performance.now() - bus.syncedAtMs < SYNC_MS) continue;
       bus.syncedAtMs = performance.now();
       bus.current?.sync();
@@ -308,6 +313,16 @@ export class Spool implements SpoolHost {
     const last = placed.at(-1)!.head;
     bus.run = [last.run, last.seq + last.count];
     bus.unqueue(batches);
+  }
+
+  /** Says in the files that nothing of this epoch is missing behind its last record. */
+  async #writeEnd({ isComplete, current, run: [run, seq] }: BusSpool): Promise<void> {
+    if (!isComplete || !current || current.isBad) return;
+    const { epoch, salt } = current.segment.id;
+    const bytes = new Uint8Array(RECORD_BYTES);
+    const head = { kind: KIND_END, epoch, seq, run, count: 0, timeUs: Date.now() * 1000, uptimeMs: uptimeMs() };
+    encodeRecord(bytes, 0, salt, head, new Uint8Array(0));
+    await current.write(bytes, []);
   }
 
   async #segmentFor(bus: BusSpool): Promise<OpenSegment> {
