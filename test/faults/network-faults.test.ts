@@ -70,7 +70,7 @@ describe("faults of the network", { skip: networkProblem(), concurrency: true },
       spawn("link-process.js", [JSON.stringify(hostSpecs)], { within: network.near }),
     ]);
     t.after(async () => {
-      await Promise.all(ends.map(kill));
+      await Promise.all(ends.map((child) => kill(child)));
     });
     type Reports = { [id: string]: LinkReport };
     let reports = [{}, {}] as [Reports, Reports];

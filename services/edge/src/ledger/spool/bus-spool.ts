@@ -19,6 +19,8 @@ export interface SpoolStatus {
   bytes: number;
   frames: number;
   oldest: number | null;
+  /** Of the whole spool. */
+  syncErrors: number;
 }
 
 /** What a bus needs of the spool that it is part of. */
@@ -27,6 +29,8 @@ export interface SpoolHost {
   readonly state: SpoolState;
   /** Why it failed; empty when it did not. */
   readonly reason: string;
+  /** Syncs that failed since the start. */
+  readonly syncErrors: number;
   /** Earlier lives' segments are known. */
   readonly isRecovered: boolean;
   /** Whether so many bytes more may wait to be written. */
@@ -81,8 +85,8 @@ export class BusSpool implements BatchStore {
   }
 
   get status(): SpoolStatus {
-    const { state, reason } = this.#host;
-    return { state, reason, bytes: this.bytes, frames: this.frames, oldest: this.oldestUs ?? null };
+    const { state, reason, syncErrors } = this.#host;
+    return { state, reason, bytes: this.bytes, frames: this.frames, oldest: this.oldestUs ?? null, syncErrors };
   }
 
   /** Bytes on disk. */
