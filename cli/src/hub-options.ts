@@ -34,6 +34,7 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
     ...(listen === undefined ? {} : { listen }),
     ...(http === undefined ? {} : { http: http === "off" ? false : http }),
     ...(base === undefined ? {} : { base }),
+    ...(settings.limits === undefined ? {} : { limits: settings.limits }),
     ...(dataDir === undefined ? {} : { dataDir }),
     ...(brokerUrl === undefined ? {} : { brokerUrl }),
   };

@@ -85,6 +85,29 @@ edge:
     assert.deepEqual(edge.bridges, [{ a: "pi-7/can0", b: "vcan0", oneWay: true }]);
   });
 
+  it("read the hub's limits, and name those outside their range", async () => {
+    const limits = ["maxConnections: 500", "sharedAddresses: [10.0.0.0/8]", "retainTopics: [mine/#]"];
+    await writeFile(
+      join(cwd, "canfleet.yaml"),
+      ["hub:", "  limits:", ...limits.map((line) => `    ${line}`)].join("\n"),
+    );
+    const { hub } = await load();
+    assert.deepEqual(hub.limits, {
+      maxConnections: 500,
+      sharedAddresses: ["10.0.0.0/8"],
+      retainTopics: ["mine/#"],
+    });
+    const wrong = ["maxConnections: 1", "sharedAddresses: [here]", "maxPackets: 7"];
+    await writeFile(
+      join(cwd, "canfleet.yaml"),
+      ["hub:", "  limits:", ...wrong.map((line) => `    ${line}`)].join("\n"),
+    );
+    const said = await mistakes();
+    assert.match(said[0]!, /hub\.limits\.maxConnections.*a whole number from 10 to 100000 \(connections\)/);
+    assert.match(said[1]!, /hub\.limits\.sharedAddresses\[0\].*a network such as 10\.0\.0\.0\/8/);
+    assert.match(said[2]!, /hub\.limits\.maxPackets/);
+  });
+
   it("read the file that was named instead of the usual ones", async () => {
     await writeFile(join(cwd, "canfleet.yaml"), "edge: {name: here}\n");
     await writeFile(join(cwd, "other.yaml"), "edge: {hub: mqtt://other}\n");

@@ -1,4 +1,5 @@
 import type { LinkConfig, RecordForm, SendConfig } from "@canfleet/edge";
+import { LIMIT_RANGES, type NumericLimit } from "@canfleet/hub/limits";
 import {
   isBusName,
   isEdgeName,
@@ -52,12 +53,14 @@ const http: Check<HostPort | "off"> = parsed(
   `${HOST_PORT_WANTED}, or off`,
 );
 
+const addressOrNetwork = text(isAddressOrNetwork, "an address, or a network such as 10.0.0.0/8");
+
 const linkGroup = group({
   host: something("a host name or address"),
   port: whole(1, 65_535, "port"),
   record: oneOf("auto", "21", "29", "13"),
   listen: parsed(parseLinkListen, HOST_PORT_WANTED),
-  allow: listOf(text(isAddressOrNetwork, "an address, or a network such as 10.0.0.0/8")),
+  allow: listOf(addressOrNetwork),
 });
 
 function isAddressOrNetwork(value: string): boolean {
@@ -186,6 +189,15 @@ const ledger = group({
 const file = something("the name of a file");
 const tls = group({ ca: file, cert: file, key: file, servername: something("a host name") });
 
+const numbers = Object.fromEntries(
+  Object.entries(LIMIT_RANGES).map(([name, [min, max, unit]]) => [name, whole(min, max, unit)]),
+) as { [K in NumericLimit]: Check<number> };
+const limits = group({
+  ...numbers,
+  sharedAddresses: listOf(addressOrNetwork),
+  retainTopics: listOf(something("a topic filter such as mine/#")),
+});
+
 const SECTIONS = {
   hub: group({
     listen: hostPort,
@@ -193,6 +205,7 @@ const SECTIONS = {
     base,
     data: something("a folder"),
     insecureLan: flag,
+    limits,
     broker: hubUrl,
     brokerTls: tls,
     tls: group({ listen: hostPort, https: http, cert: file, key: file, ca: file }),

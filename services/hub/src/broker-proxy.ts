@@ -1,7 +1,9 @@
+import type { IncomingMessage } from "node:http";
 import { connect as connectTcp, isIP } from "node:net";
 import { pipeline, type Duplex } from "node:stream";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import type { HubTls } from "@canfleet/sdk";
+import type { ConnectionGate } from "./connection-gate.ts";
 import type { ConnectionHandler } from "./listeners.ts";
 
 /**
@@ -10,29 +12,22 @@ import type { ConnectionHandler } from "./listeners.ts";
  */
 export class BrokerProxy implements ConnectionHandler {
   readonly #url: URL;
-  readonly #maxConnections: number;
+  readonly #gate: ConnectionGate;
   readonly #tls: HubTls;
-  readonly #open = new Set<Duplex>();
 
   /** @param url `mqtt://` or `mqtts://` */
-  constructor(url: string, maxConnections: number, tls: HubTls = {}) {
+  constructor(url: string, gate: ConnectionGate, tls: HubTls = {}) {
     this.#url = new URL(url);
     this.#tls = tls;
-    this.#maxConnections = maxConnections;
+    this.#gate = gate;
   }
 
-  get hasRoom(): boolean {
-    return this.#open.size < this.#maxConnections;
-  }
-
-  handle(conn: Duplex): void {
+  handle(conn: Duplex, request: IncomingMessage): void {
+    // Whom that broker lets in it says to its client, not to us.
+    this.#gate.settle(request.socket);
     const upstream = this.#connect();
-    this.#open.add(conn);
-    const ended = (): void => {
-      this.#open.delete(conn);
-    };
     // Either end's failure ends both.
-    pipeline(conn, upstream, conn, ended);
+    pipeline(conn, upstream, conn, () => undefined);
   }
 
   #connect(): Duplex {

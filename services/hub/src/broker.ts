@@ -1,8 +1,11 @@
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
 import { busTopic, messageOf, parseTopic } from "@canfleet/sdk";
+import { LogLimit } from "./access/log-limit.ts";
+import type { ConnectionGate } from "./connection-gate.ts";
 import { credentialsOf } from "./access/connection-credentials.ts";
 import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
@@ -15,15 +18,18 @@ import { checkPackets } from "./mqtt/checked-stream.ts";
 import { PACKET_FAULTS, PacketCheck, type PacketFault } from "./mqtt/packet-check.ts";
 import { PublishShortcut } from "./mqtt/publish-shortcut.ts";
 import { MAX_TOPIC_LEVELS } from "./mqtt/text-check.ts";
-import { Policy, type Refusal } from "./policy.ts";
+import { Policy, REFUSALS, type Refusal } from "./policy.ts";
 import { encodePublish } from "./publish-packet.ts";
 import { NO_SUBSCRIPTION, SessionBounds, type GrowingStore } from "./session-bounds.ts";
 import { SubscriberIndex, type Matcher } from "./subscriber-index.ts";
+import { UnreleasedBounds, type IncomingStore } from "./unreleased-bounds.ts";
 
 export interface BrokerOptions {
   /** First part of all canfleet topics. */
   base: string;
   limits: HubLimits;
+  /** Is told which connections are clients that were accepted. */
+  gate: ConnectionGate;
   authorization: Authorization;
   log: HubLog;
 }
@@ -37,6 +43,8 @@ export interface BrokerCounts {
   deliveredBytes: number;
   droppedMessages: number;
   retainedMessages: number;
+  /** Sessions that outlive their connection. */
+  sessions: number;
   refusals: { [reason in Refusal]: number };
   /** Connections ended for a packet that was too large. */
   oversizedPackets: number;
@@ -58,7 +66,7 @@ export interface ClientView {
 
 /** The parts of Aedes 1.2 that its types do not show. */
 interface AedesParts {
-  persistence: SessionStore & GrowingStore;
+  persistence: SessionStore & GrowingStore & IncomingStore;
   mq: { _matcher: Matcher };
 }
 
@@ -68,6 +76,12 @@ const NOWHERE = "$SYS/canfleet/refused";
 const SERVER_UNAVAILABLE = 3;
 const IDENTIFIER_REJECTED = 2;
 const NOT_AUTHORIZED = 5;
+/** What the broker says of a connection that never sent CONNECT; `broker.test.ts` guards the words. */
+const CONNECT_TIMEOUT = "connect did not arrive in time";
+/** Characters of a topic in the log. */
+const MAX_LOGGED = 100;
+/** How often sessions are looked through at most, ms. */
+const MAX_SESSION_LOOK_MS = 60_000;
 const DRAIN_MS = 500;
 const DRAIN_POLL_MS = 10;
 
@@ -83,14 +97,11 @@ export class Broker {
   readonly #identities = new WeakMap<Client, Identity>();
   readonly #owners = new ClientOwners();
   readonly #accepted = new Set<Client>();
-  readonly #refusals: { [reason in Refusal]: number } = {
-    retained: 0,
-    reserved: 0,
-    name: 0,
-    filter: 0,
-    full: 0,
-    identity: 0,
-  };
+  readonly #refusals = Object.fromEntries(REFUSALS.map((reason) => [reason, 0])) as { [reason in Refusal]: number };
+  /** Filters that each client was granted. */
+  readonly #filters = new WeakMap<Client, Set<string>>();
+  readonly #refusalLog: LogLimit;
+  readonly #sessionTimer: NodeJS.Timeout;
   readonly #faults = new Map<PacketFault, number>(PACKET_FAULTS.map((fault) => [fault, 0]));
   #receivedMessages = 0;
   #endedBytes = 0;
@@ -99,9 +110,13 @@ export class Broker {
     const { persistence: store, mq } = aedes as unknown as AedesParts;
     this.#aedes = aedes;
     this.#options = options;
-    this.#policy = new Policy(options.base);
+    this.#policy = new Policy(options.base, options.limits.retainTopics);
+    this.#refusalLog = new LogLimit(options.log);
     this.#bounds = new SessionBounds(options.limits);
     this.#bounds.guard(store);
+    new UnreleasedBounds(options.limits, () => this.#count("qos2", "a QoS 2 publish")).guard(store);
+    const lookMs = Math.min(MAX_SESSION_LOOK_MS, options.limits.maxSessionAgeMs / 4);
+    this.#sessionTimer = setInterval(() => void this.#expireSessions(), lookMs).unref();
     this.#delivery = new Delivery(options.limits, store, (clientId, reason) =>
       options.log("warn", `client ${JSON.stringify(clientId)} disconnected: ${reason}`),
     );
@@ -127,8 +142,8 @@ export class Broker {
       concurrency: 0,
       drainTimeout: options.limits.stallMs,
       connectTimeout: options.limits.connectTimeoutMs,
-      // QoS 2 publishes that wait for PUBREL; each may be as large as a packet.
-      maxInflightInbound: 100,
+      // 0: none; the broker counts messages, UnreleasedBounds bytes, too.
+      maxInflightInbound: 0,
       maxTopicLevels: MAX_TOPIC_LEVELS,
     });
     return new Broker(aedes, options);
@@ -136,8 +151,9 @@ export class Broker {
 
   #setHooks(): void {
     const aedes = this.#aedes;
-    aedes.preConnect = (client, _packet, callback) => {
+    aedes.preConnect = (client, packet, callback) => {
       this.#delivery.install(client);
+      packet.keepalive = this.#boundedKeepalive(packet.keepalive);
       callback(null, true);
     };
     aedes.authenticate = (client, username, password, done) => {
@@ -154,7 +170,17 @@ export class Broker {
       callback();
     };
     aedes.authorizeSubscribe = (client, subscription, callback) => {
-      callback(null, this.#maySubscribe(client, subscription) ? subscription : null);
+      if (this.#maySubscribe(client, subscription)) {
+        this.#bounds.granting(subscription, () => callback(null, subscription));
+        return;
+      }
+      this.#bounds.refused(client.id, subscription.topic);
+      callback(null, null);
+    };
+    // Asked of what was kept for a session: its client may have lost a right while it was away.
+    aedes.authorizeForward = (client, packet) => {
+      const identity = this.#identities.get(client);
+      return identity && this.#options.authorization.maySubscribe(identity, packet.topic) ? packet : null;
     };
   }
 
@@ -163,17 +189,44 @@ export class Broker {
     aedes.on("clientReady", (client) => {
       const check = this.#checks.get(client.conn);
       if (check) check.maxPacketBytes = this.#options.limits.maxPacketBytes;
+      this.#options.gate.settle(socketOf(client));
       this.#subscriptionsChanged(client);
     });
     aedes.on("subscribe", (_subscriptions, client) => this.#subscriptionsChanged(client));
-    aedes.on("unsubscribe", (_filters, client) => this.#subscriptionsChanged(client));
+    aedes.on("unsubscribe", (filters, client) => {
+      for (const filter of filters) this.#filters.get(client)?.delete(filter);
+      this.#subscriptionsChanged(client);
+    });
+    aedes.on("keepaliveTimeout", (client) => this.#options.gate.count("keepalive", nameOf(client)));
     aedes.on("publish", (packet) => {
       if (!packet.topic.startsWith("$")) this.#receivedMessages++;
     });
     aedes.on("clientError", (client, error) =>
       this.#options.log("debug", `client ${JSON.stringify(client.id)}: ${error.message}`),
     );
-    aedes.on("connectionError", (_client, error) => this.#options.log("debug", `connection: ${error.message}`));
+    aedes.on("connectionError", (client, error) => {
+      this.#options.log("debug", `connection: ${error.message}`);
+      if (error.message === CONNECT_TIMEOUT) this.#options.gate.count("connect-timeout", addressOf(client));
+    });
+  }
+
+  /** Seconds; 0, none at all, is as much as the hub waits for anybody. */
+  #boundedKeepalive(wanted = 0): number {
+    const maxS = Math.floor(this.#options.limits.maxKeepaliveMs / 1_000);
+    return wanted === 0 ? maxS : Math.min(wanted, maxS);
+  }
+
+  async #expireSessions(): Promise<void> {
+    for (const clientId of await this.#bounds.expire(performance.now())) {
+      this.#owners.sessionEnded(clientId);
+      this.#options.log("info", `the session of ${JSON.stringify(clientId)} has ended: it was away for too long`);
+    }
+  }
+
+  /** Counts and tells a refusal. */
+  #count(reason: Refusal, what: string): void {
+    this.#refusals[reason]++;
+    this.#refusalLog.warn(`refused (${reason}): ${what}`);
   }
 
   #subscriptionsChanged(client: Client): void {
@@ -189,11 +242,11 @@ export class Broker {
     if (identity === "later") return SERVER_UNAVAILABLE;
     if (client.conn.destroyed) return SERVER_UNAVAILABLE;
     if (!this.#owners.mayTake(client.id, identity)) {
-      this.#refusals.identity++;
+      this.#count("identity", `client id ${JSON.stringify(client.id)}, which is another's`);
       return IDENTIFIER_REJECTED;
     }
     if (!this.#bounds.admitSession(client.id, client.clean)) {
-      this.#refusals.full++;
+      this.#count("full", `a session for ${JSON.stringify(client.id)}`);
       return SERVER_UNAVAILABLE;
     }
     this.#identities.set(client, identity);
@@ -201,6 +254,7 @@ export class Broker {
     const release = this.#owners.take(client.id, identity, client.clean);
     client.conn.once("close", () => {
       this.#accepted.delete(client);
+      if (!client.clean) this.#bounds.leave(client.id, performance.now());
       release();
     });
     return 0;
@@ -209,12 +263,23 @@ export class Broker {
   /** MQTT 3.1.1 has no answer to a refused publish: it is acknowledged and goes nowhere (3.3.5). */
   #authorizePublish(client: Client | null, packet: PublishPacket): void {
     const refusal = this.#refusalOf(client, packet);
-    if (!refusal) return;
-    this.#refusals[refusal]++;
+    if (!refusal) {
+      this.#keepOnlyWhatMayBeKept(client, packet);
+      return;
+    }
+    this.#count(refusal, `${quoted(packet.topic)} of ${nameOf(client)}`);
     this.#receivedMessages++;
     packet.topic = NOWHERE;
     packet.payload = Buffer.alloc(0);
     packet.retain = false;
+  }
+
+  /** Elsewhere than where something is retained by its meaning a message goes to those who are there, and is not kept. */
+  #keepOnlyWhatMayBeKept(client: Client | null, packet: PublishPacket): void {
+    if (!packet.retain || this.#policy.mayRetain(packet.topic)) return;
+    if (client && this.#identities.get(client)?.kind === "hub") return;
+    packet.retain = false;
+    if (packet.payload.length > 0) this.#count("retain-topic", `keeping ${quoted(packet.topic)} of ${nameOf(client)}`);
   }
 
   #refusalOf(client: Client | null, packet: PublishPacket): Refusal | undefined {
@@ -249,24 +314,23 @@ export class Broker {
   #maySubscribe(client: Client, { topic }: Subscription): boolean {
     if (topic === NO_SUBSCRIPTION) return false;
     const identity = this.#identities.get(client);
-    const subscriptions = Object.keys((client as unknown as { subscriptions: object }).subscriptions).length;
+    const filters = this.#filters.get(client) ?? new Set<string>();
+    const isFull = filters.size >= this.#options.limits.maxSubscriptions && !filters.has(topic);
     const refusal =
       this.#policy.refuseSubscribe(topic) ??
-      (subscriptions >= this.#options.limits.maxSubscriptions ? "full" : undefined) ??
+      (isFull ? "full" : undefined) ??
       (identity && this.#options.authorization.maySubscribe(identity, topic) ? undefined : "identity");
-    if (!refusal) return true;
-    this.#refusals[refusal]++;
-    return false;
-  }
-
-  /** Whether one more connection may come. */
-  get hasRoom(): boolean {
-    return this.#checks.size < this.#options.limits.maxConnections;
+    if (refusal) {
+      this.#count(refusal, `filter ${quoted(topic)} of ${nameOf(client)}`);
+      return false;
+    }
+    this.#filters.set(client, filters.add(topic));
+    return true;
   }
 
   /** Serves one connection: a TCP socket, or a WebSocket as a stream. */
   handle(conn: Duplex, request?: IncomingMessage): void {
-    const check = new PacketCheck(this.#options.limits.maxConnectBytes);
+    const check = new PacketCheck(this.#options.limits.maxConnectBytes, this.#options.limits);
     this.#checks.set(conn, check);
     conn.once("close", () => {
       this.#checks.delete(conn);
@@ -315,6 +379,7 @@ export class Broker {
       deliveredBytes: targets.reduce((sum, { outbox }) => sum + outbox.sentBytes, this.#delivery.endedBytes),
       droppedMessages: this.#delivery.droppedMessages + this.#bounds.droppedMessages,
       retainedMessages: this.#bounds.retainedMessages,
+      sessions: this.#bounds.sessions,
       refusals: { ...this.#refusals },
       oversizedPackets: oversizedPackets!,
       invalidPackets,
@@ -343,6 +408,7 @@ export class Broker {
       await sleep(DRAIN_POLL_MS);
     }
     this.#delivery.close();
+    clearInterval(this.#sessionTimer);
     await new Promise<void>((resolve) => {
       this.#aedes.close(resolve);
     });
@@ -362,8 +428,21 @@ function bytesOf(payload: string | Buffer): Buffer {
   return typeof payload === "string" ? Buffer.from(payload) : payload;
 }
 
+function socketOf(client: Client): Socket {
+  return client.req?.socket ?? (client.conn as Socket);
+}
+
 function addressOf(client: Client): string {
-  const socket = client.req?.socket ?? client.conn;
-  const { remoteAddress, remotePort } = socket as { remoteAddress?: string; remotePort?: number };
+  const { remoteAddress, remotePort } = socketOf(client);
   return remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort ?? 0}`;
+}
+
+/** A client as lines of the log name it. */
+function nameOf(client: Client | null): string {
+  return client ? `client ${JSON.stringify(client.id)}` : "the hub";
+}
+
+/** The beginning of a topic, which may have 64 KiB. */
+function quoted(topic: string): string {
+  return JSON.stringify(topic.length > MAX_LOGGED ? `${topic.slice(0, MAX_LOGGED)}…` : topic);
 }

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
-import { openToAll } from "./authorization.ts";
-import { Broker } from "./broker.ts";
 import { ClientWork } from "./client-work.ts";
-import { connectPacket, subscribePacket, until } from "./harness.suite.ts";
-import { DEFAULT_LIMITS } from "./limits.ts";
+import { connectPacket, startBroker, subscribePacket, until } from "./harness.suite.ts";
 import { encodePublish, encodePublishHead } from "./publish-packet.ts";
 
 /** A connection whose client is at hand: `push` is what the peer sends. */
@@ -36,13 +33,7 @@ function countBegun(t: TestContext): () => number {
 describe("the work of a client", () => {
   it("is done after each packet that is answered, and is not begun by a plain publish", async (t) => {
     const begun = countBegun(t);
-    const broker = await Broker.create({
-      base: "canfleet",
-      limits: DEFAULT_LIMITS,
-      authorization: openToAll,
-      log: () => undefined,
-    });
-    t.after(() => broker.close());
+    const { broker } = await startBroker(t);
     const connection = new Connection();
     t.after(() => connection.destroy());
     broker.handle(connection);

@@ -6,30 +6,32 @@ import type { TestContext } from "node:test";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import { openToAll } from "./authorization.ts";
 import { Broker } from "./broker.ts";
+import { ConnectionGate } from "./connection-gate.ts";
 import { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";
 import { listenTcp } from "./listeners.ts";
+import type { HubLog } from "./log.ts";
 
 export interface TestBroker {
   broker: Broker;
+  gate: ConnectionGate;
   url: string;
   port: number;
 }
 
 /** A broker on a free port of 127.0.0.1, closed at the end of the test. */
 export async function startBroker(t: TestContext, limits: Partial<HubLimits> = {}): Promise<TestBroker> {
-  const broker = await Broker.create({
-    base: "canfleet",
-    limits: { ...DEFAULT_LIMITS, ...limits },
-    authorization: openToAll,
-    log: () => undefined,
-  });
-  const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, broker);
+  // Most tests are of what an MQTT broker does with any topic.
+  const used = { ...DEFAULT_LIMITS, retainTopics: ["#"], ...limits };
+  const log: HubLog = () => undefined;
+  const gate = new ConnectionGate(used, log);
+  const broker = await Broker.create({ base: "canfleet", limits: used, gate, authorization: openToAll, log });
+  const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, broker, { gate, limits: used });
   t.after(async () => {
     await broker.close();
     await listener.close();
   });
   const { port } = listener.address;
-  return { broker, port, url: `mqtt://127.0.0.1:${port}` };
+  return { broker, gate, port, url: `mqtt://127.0.0.1:${port}` };
 }
 
 /** An MQTT.js client that does not reconnect, ended with the test. */

@@ -61,6 +61,20 @@ describe("the hub", { timeout: 60_000 }, () => {
     }
   });
 
+  it("refuses limits outside their range, naming the limit", async () => {
+    for (const [limits, said] of [
+      [{ maxConnections: 1 }, /limit maxConnections: 1 is not a whole number from 10 to 100000/],
+      [{ stallMs: Number.NaN }, /limit stallMs/],
+      [{ sharedAddresses: ["here"] }, /limit sharedAddresses: .*"here"/],
+    ] as const) {
+      await assert.rejects(Hub.start({ listen: LOCAL, http: false, limits }), (error) => {
+        assert.ok(isCanfleetError(error, "CONFIG_INVALID"));
+        assert.match(error.message, said);
+        return true;
+      });
+    }
+  });
+
   it("refuses to listen beyond this machine, unless told to, and then says so", async () => {
     const open = { host: "0.0.0.0", port: 0 };
     for (const config of [
@@ -208,7 +222,7 @@ describe("the hub", { timeout: 60_000 }, () => {
   });
 
   it("works with mosquitto's clients", { skip: noMosquitto }, async (t) => {
-    const hub = await startHub(t);
+    const hub = await startHub(t, { limits: { retainTopics: ["m/#"] } });
     const { port } = new URL(hub.mqttUrl);
     const publish = (...args: string[]): Promise<unknown> =>
       promisify(execFile)("mosquitto_pub", ["-h", "127.0.0.1", "-p", port, ...args]);

@@ -9,8 +9,16 @@ import { Fleet } from "./fleet.ts";
 import { HttpGuard } from "./http-guard.ts";
 import { Router } from "./http.ts";
 import { checkAddress, openAccess, ownLogin, type ListenAddress } from "./hub-access.ts";
-import { DEFAULT_LIMITS, type HubLimits } from "./limits.ts";
-import { listenHttp, listenTcp, type ConnectionHandler, type HttpListenerOptions, type Listener } from "./listeners.ts";
+import { ConnectionGate } from "./connection-gate.ts";
+import { checkLimits, type HubLimits } from "./limits.ts";
+import {
+  listenHttp,
+  listenTcp,
+  type ConnectionHandler,
+  type HttpListenerOptions,
+  type Listener,
+  type ListenerBounds,
+} from "./listeners.ts";
 import type { HubLog } from "./log.ts";
 import { hubRoutes, type HubParts } from "./routes.ts";
 import { ServerKeys } from "./server-keys.ts";
@@ -42,6 +50,7 @@ export interface HubConfig {
   brokerTls?: HubTls | undefined;
   /** Encrypted listeners beside the others. Default: on when the data folder has a `server.crt`. */
   tls?: HubTlsConfig;
+  /** What is allowed; numbers have ranges (`LIMIT_RANGES`). Default: `DEFAULT_LIMITS`. */
   limits?: Partial<HubLimits>;
   /** Default: silent. */
   log?: HubLog;
@@ -141,7 +150,9 @@ function addressesOf(config: HubConfig): ListenAddress[] {
 async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): Promise<HubUrls> {
   const base = config.base ?? DEFAULT_BASE;
   const log = config.log ?? silent;
-  const limits = { ...DEFAULT_LIMITS, ...config.limits };
+  const limits = checkLimits(config.limits);
+  const gate = new ConnectionGate(limits, log);
+  const bounds: ListenerBounds = { gate, limits };
   const access = await openChecked(config, base, closers);
   const plan = planTls(config);
   const keys = plan && (await openKeys(plan, closers, log));
@@ -156,14 +167,14 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   let webSockets: ConnectionHandler;
   let mqttUrl: string;
   if (config.brokerUrl === undefined) {
-    broker = await Broker.create({ base, limits, authorization: access ?? openToAll, log });
+    broker = await Broker.create({ base, limits, gate, authorization: access ?? openToAll, log });
     webSockets = broker;
     closers.push(broker.close.bind(broker));
-    mqttUrl = listening("mqtt", await listenTcp(config.listen ?? DEFAULT_LISTEN, broker));
-    if (plan?.mqtt) urls.mqtts = listening("mqtts", await listenTcp(plan.mqtt, broker, keys));
+    mqttUrl = listening("mqtt", await listenTcp(config.listen ?? DEFAULT_LISTEN, broker, bounds));
+    if (plan?.mqtt) urls.mqtts = listening("mqtts", await listenTcp(plan.mqtt, broker, bounds, keys));
   } else {
     mqttUrl = config.brokerUrl;
-    webSockets = new BrokerProxy(mqttUrl, limits.maxConnections, config.brokerTls);
+    webSockets = new BrokerProxy(mqttUrl, gate, config.brokerTls);
   }
 
   const fleet = new Fleet(base);
@@ -181,10 +192,10 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
 
   urls.mqtt = mqttUrl;
   if (config.http === false) return urls;
-  const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, fleet, fleetClient };
+  const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient };
   const http = await httpOptions(parts, access, webSockets, log);
-  urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http));
-  if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }));
+  urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
+  if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }, bounds));
   return urls;
 }
 

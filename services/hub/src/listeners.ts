@@ -5,15 +5,22 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { CanfleetError } from "@canfleet/sdk";
 import { WebSocketServer } from "ws";
+import { peerAddress } from "./access/connection-credentials.ts";
 import { formatAddress, isLoopback, type HostPort } from "./address.ts";
+import type { ConnectionGate } from "./connection-gate.ts";
+import type { HubLimits } from "./limits.ts";
 import type { ServerKeys } from "./server-keys.ts";
 import { WebSocketStream } from "./websocket-stream.ts";
 
 /** Who serves a connection. */
 export interface ConnectionHandler {
-  /** Whether one more connection may come. */
-  readonly hasRoom: boolean;
   handle(conn: Duplex, request?: IncomingMessage): void;
+}
+
+/** What all listeners of a hub share. */
+export interface ListenerBounds {
+  gate: ConnectionGate;
+  limits: Pick<HubLimits, "connectTimeoutMs" | "maxPacketBytes">;
 }
 
 /** A server that listens. */
@@ -26,26 +33,44 @@ export interface Listener {
 
 /** Path of MQTT over WebSocket. */
 export const MQTT_PATH = "/mqtt";
-/** Bytes of one WebSocket frame that is accepted; MQTT packets may be spread over several. */
-const MAX_WEBSOCKET_FRAME_BYTES = 2 * 1024 * 1024;
+/** What a WebSocket frame may have more than the largest packet: its fixed header, or packets around it. */
+const WEBSOCKET_FRAME_EXTRA_BYTES = 64 * 1024;
+/** How often HTTP looks for requests that take too long, ms. */
+const HTTP_LOOK_MS = 1_000;
 
 /**
  * MQTT over TCP, or with keys over TLS.
  *
  * @throws CanfleetError `LINK_PORT_IN_USE`
  */
-export async function listenTcp(address: HostPort, handler: ConnectionHandler, keys?: ServerKeys): Promise<Listener> {
-  const onSocket = (socket: Socket): void => {
-    if (handler.hasRoom && !refusesCertificate(socket)) handler.handle(socket);
-    else socket.destroy();
-  };
+export async function listenTcp(
+  address: HostPort,
+  handler: ConnectionHandler,
+  bounds: ListenerBounds,
+  keys?: ServerKeys,
+): Promise<Listener> {
   // Without noDelay a small message waits up to 40 ms for the acknowledgement of the one before.
   const noDelay = { noDelay: true };
-  const server = keys ? createTlsServer({ ...keys.options, ...noDelay }, onSocket) : createTcpServer(noDelay, onSocket);
-  if (keys) followKeys(server, keys);
+  const server = keys
+    ? createTlsServer({ ...keys.options, ...noDelay, ...tlsBounds(bounds) })
+    : createTcpServer(noDelay);
   const sockets = trackSockets(server);
+  server.on("connection", (socket: Socket) => {
+    if (bounds.gate.enter(socket) && !keys) handler.handle(socket);
+  });
+  if (keys) {
+    followKeys(server, keys, bounds.gate);
+    server.on("secureConnection", (socket: Socket) => {
+      if (refusesCertificate(socket)) socket.destroy();
+      else handler.handle(socket);
+    });
+  }
   const bound = await listen(server, address);
   return { address: bound, close: () => closeServer(server, sockets) };
+}
+
+function tlsBounds({ limits }: ListenerBounds): { handshakeTimeout: number } {
+  return { handshakeTimeout: limits.connectTimeoutMs };
 }
 
 export interface HttpListenerOptions {
@@ -64,9 +89,14 @@ function refusesCertificate(socket: Socket): boolean {
   return socket instanceof TLSSocket && !socket.authorized && socket.getPeerX509Certificate() !== undefined;
 }
 
-function followKeys(server: Server, keys: ServerKeys): void {
+function followKeys(server: Server, keys: ServerKeys, gate: ConnectionGate): void {
   keys.follow(server as Server & { setSecureContext: () => void });
-  server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
+  server.on("tlsClientError", (_error, socket: Socket) => {
+    // One that the gate has cut is gone already.
+    const address = peerAddress(socket);
+    if (address !== undefined) gate.count("tls-handshake", address);
+    socket.destroy();
+  });
 }
 
 /**
@@ -74,19 +104,33 @@ function followKeys(server: Server, keys: ServerKeys): void {
  *
  * @throws CanfleetError `LINK_PORT_IN_USE`
  */
-export async function listenHttp(address: HostPort, options: HttpListenerOptions): Promise<Listener> {
+export async function listenHttp(
+  address: HostPort,
+  options: HttpListenerOptions,
+  bounds: ListenerBounds,
+): Promise<Listener> {
   const local = isLoopback(address.host);
   const webSockets = new WebSocketServer({
     noServer: true,
-    maxPayload: MAX_WEBSOCKET_FRAME_BYTES,
+    maxPayload: bounds.limits.maxPacketBytes + WEBSOCKET_FRAME_EXTRA_BYTES,
     perMessageDeflate: false,
     handleProtocols: (protocols) => (protocols.has("mqtt") ? "mqtt" : false),
   });
-  const limits = { noDelay: true, requestTimeout: 10_000, headersTimeout: 5_000 };
+  const headersTimeout = bounds.limits.connectTimeoutMs;
+  const limits = {
+    noDelay: true,
+    headersTimeout,
+    requestTimeout: 2 * headersTimeout,
+    connectionsCheckingInterval: Math.min(HTTP_LOOK_MS, headersTimeout),
+  };
   const { keys } = options;
-  const server = keys ? createHttpsServer({ ...keys.options, ...limits }) : createHttpServer(limits);
+  const server = keys
+    ? createHttpsServer({ ...keys.options, ...limits, ...tlsBounds(bounds) })
+    : createHttpServer(limits);
+  server.on("connection", (socket: Socket) => bounds.gate.enter(socket));
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => endBadHttp(error, socket, bounds.gate));
   if (keys) {
-    followKeys(server, keys);
+    followKeys(server, keys, bounds.gate);
     server.prependListener("secureConnection", (socket: Socket) => {
       if (refusesCertificate(socket)) socket.destroy();
     });
@@ -111,16 +155,24 @@ export async function listenHttp(address: HostPort, options: HttpListenerOptions
   return { address: bound, close: () => closeServer(server, sockets) };
 }
 
+function endBadHttp(error: NodeJS.ErrnoException, socket: Socket, gate: ConnectionGate): void {
+  const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  const address = peerAddress(socket);
+  if (isLate && address !== undefined) gate.count("http-timeout", address);
+  const status = isLate ? "408 Request Timeout" : "400 Bad Request";
+  if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+  socket.destroy();
+}
+
 function refuseUpgrade(
   request: IncomingMessage,
   local: boolean,
-  { mqtt, mayUpgrade }: HttpListenerOptions,
+  { mayUpgrade }: HttpListenerOptions,
 ): string | undefined {
   const path = (request.url ?? "").split("?")[0];
   if (path !== MQTT_PATH) return "404 Not Found";
   if (!isOwnHost(request, local) || !isSameOrigin(request)) return "403 Forbidden";
-  if (mayUpgrade && !mayUpgrade(request)) return "401 Unauthorized";
-  return mqtt.hasRoom ? undefined : "503 Service Unavailable";
+  return mayUpgrade && !mayUpgrade(request) ? "401 Unauthorized" : undefined;
 }
 
 /**

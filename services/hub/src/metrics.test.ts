@@ -4,7 +4,13 @@ import { Fleet } from "./fleet.ts";
 import { renderMetrics } from "./metrics.ts";
 
 function lines(fleet: Fleet): string[] {
-  const source = { version: '1"\\\n', broker: undefined, brokerConnected: true, edges: fleet.edges(2_000) };
+  const source = {
+    version: '1"\\\n',
+    broker: undefined,
+    cuts: { address: 3 },
+    brokerConnected: true,
+    edges: fleet.edges(2_000),
+  };
   return renderMetrics(source).split("\n");
 }
 
@@ -22,6 +28,7 @@ describe("metrics", () => {
 
   it("have base units, and leave out what nobody knows", () => {
     assert.ok(page.includes('canfleet_edges{state="online"} 1'));
+    assert.ok(page.includes('canfleet_hub_cut_connections_total{reason="address"} 3'));
     assert.ok(page.includes('canfleet_bus_load_ratio{edge="pi-7",bus="can0"} 0.25'));
     assert.ok(page.includes('canfleet_bus_status_age_seconds{edge="pi-7",bus="can0"} 1.5'));
     assert.ok(page.includes('canfleet_bus_frames_total{edge="pi-7",bus="can0",direction="received"} 7'));

@@ -33,12 +33,14 @@ export interface MetricsSource {
   version: string;
   /** Undefined with an external broker. */
   broker: BrokerCounts | undefined;
+  /** Connections of all listeners that were cut or not let in, by reason. */
+  cuts: { readonly [reason: string]: number };
   brokerConnected: boolean;
   edges: EdgeView[];
 }
 
 /** The page at `/metrics`. Drops are a total: by client they are at `/api/clients`, where any client id may appear. */
-export function renderMetrics({ version, broker, brokerConnected, edges }: MetricsSource): string {
+export function renderMetrics({ version, broker, cuts, brokerConnected, edges }: MetricsSource): string {
   const out = new Exposition();
   out.family("canfleet_hub_info", "gauge", "The hub's version.")(1, { version });
   out.family(
@@ -46,6 +48,8 @@ export function renderMetrics({ version, broker, brokerConnected, edges }: Metri
     "gauge",
     "Whether the hub's own client is connected to the broker.",
   )(brokerConnected ? 1 : 0);
+  const cut = out.family("canfleet_hub_cut_connections_total", "counter", "Connections cut or not let in.");
+  for (const [reason, count] of Object.entries(cuts)) cut(count, { reason });
   if (broker) addBroker(out, broker);
   addFleet(out, edges);
   return out.toString();
@@ -54,6 +58,7 @@ export function renderMetrics({ version, broker, brokerConnected, edges }: Metri
 function addBroker(out: Exposition, counts: BrokerCounts): void {
   out.family("canfleet_hub_connections", "gauge", "MQTT connections, TCP and WebSocket.")(counts.connections);
   out.family("canfleet_hub_retained_messages", "gauge", "Retained messages.")(counts.retainedMessages);
+  out.family("canfleet_hub_sessions", "gauge", "Sessions that outlive their connection.")(counts.sessions);
   out.family(
     "canfleet_hub_received_messages_total",
     "counter",

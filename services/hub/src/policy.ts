@@ -1,11 +1,14 @@
 import { isBusName, isEdgeName } from "@canfleet/sdk";
+import { filterMatches } from "./topic-filter.ts";
 
 /** Why something was refused; the words are label values in `/metrics`. */
-export const REFUSALS = ["retained", "reserved", "name", "filter", "full", "identity"] as const;
+export const REFUSALS = ["retained", "retain-topic", "reserved", "name", "filter", "full", "qos2", "identity"] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
 /** Topics that say something of now: keeping one for later subscribers would make it a lie, or send a frame twice. */
 const NEVER_RETAINED = new Set(["send", "sent", "frames", "backfill", "request"]);
+/** What is retained by its meaning, by the levels behind the base; `+` stands for any name. */
+const RETAINED: readonly string[] = ["+/state", "+/info", "+/+/status", "+/+/signals/+/+", "_bridges/+"];
 /** Where bridges announce themselves: `<base>/_bridges/<id>`. */
 const BRIDGES = "_bridges";
 const BRIDGE_ID = /^[A-Za-z0-9_.:-]{1,64}$/;
@@ -16,12 +19,22 @@ const MAX_KNOWN_TOPICS = 4_096;
 /** What is refused whoever asks (docs/wire-mqtt.md, clause 1). */
 export class Policy {
   readonly #prefix: string;
+  readonly #retainable: readonly string[];
   /** Looking at the levels of a topic costs as much as half of routing a message, and most topics come again. */
   readonly #validTopics = new Set<string>();
 
-  /** @param base first part of all canfleet topics */
-  constructor(base: string) {
+  /**
+   * @param base first part of all canfleet topics
+   * @param retainTopics filters of topics that may be retained besides canfleet's own
+   */
+  constructor(base: string, retainTopics: readonly string[] = []) {
     this.#prefix = `${base}/`;
+    this.#retainable = [...RETAINED.map((levels) => `${base}/${levels}`), ...retainTopics];
+  }
+
+  /** Whether a message on this topic may be kept for later subscribers; if not it goes to those who are there. */
+  mayRetain(topic: string): boolean {
+    return this.#retainable.some((filter) => filterMatches(filter, topic));
   }
 
   /** Why a PUBLISH, or a will, is refused; undefined when it is not. */

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import type { Broker } from "./broker.ts";
+import type { ConnectionGate } from "./connection-gate.ts";
 import type { FleetClient } from "./fleet-client.ts";
 import type { Fleet } from "./fleet.ts";
 import { fileRoutes, json, text, type Route } from "./http.ts";
@@ -12,6 +13,7 @@ export interface HubParts {
   mqttUrl: string;
   /** Undefined with an external broker. */
   broker: Broker | undefined;
+  gate: ConnectionGate;
   fleet: Fleet;
   fleetClient: FleetClient;
   files: ReadonlyMap<string, StaticFile>;
@@ -26,6 +28,7 @@ export function hubRoutes({
   base,
   mqttUrl,
   broker,
+  gate,
   fleet,
   fleetClient,
   files,
@@ -43,6 +46,7 @@ export function hubRoutes({
           renderMetrics({
             version,
             broker: broker?.counts(),
+            cuts: gate.cuts,
             brokerConnected: fleetClient.isConnected,
             edges: edges(),
           }),

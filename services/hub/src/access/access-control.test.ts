@@ -10,6 +10,7 @@ import type { Credentials, Identity, LoginRefusal } from "./identity.ts";
 import { LoginThrottle } from "./login-throttle.ts";
 import { hashPassword, verifyPassword } from "./password-hash.ts";
 import { Broker } from "../broker.ts";
+import { ConnectionGate } from "../connection-gate.ts";
 import { connectClient, until } from "../harness.suite.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { listenTcp } from "../listeners.ts";
@@ -96,13 +97,15 @@ describe("access control", { timeout: 120_000 }, () => {
 
   it("keeps a client id to its identity, and disconnects whose rights end", async (t) => {
     const [control, path] = await opened(t);
+    const gate = new ConnectionGate(DEFAULT_LIMITS, () => undefined);
     const broker = await Broker.create({
       base: "canfleet",
       limits: DEFAULT_LIMITS,
+      gate,
       authorization: control,
       log: () => undefined,
     });
-    const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, broker);
+    const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, broker, { gate, limits: DEFAULT_LIMITS });
     t.after(async () => {
       await broker.close();
       await listener.close();

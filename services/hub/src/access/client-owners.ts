@@ -32,6 +32,14 @@ export class ClientOwners {
       if (owner.connections === 0 && !owner.hasSession) this.#owners.delete(clientId);
     };
   }
+
+  /** The session of a client id has ended. */
+  sessionEnded(clientId: string): void {
+    const owner = this.#owners.get(clientId);
+    if (!owner) return;
+    owner.hasSession = false;
+    if (owner.connections === 0) this.#owners.delete(clientId);
+  }
 }
 
 function keyOf({ kind, name }: Identity): string {

@@ -24,7 +24,7 @@ function utf8(value: string): string {
 
 /** Takes the bytes in pieces of this size; what the check says afterwards, and how many bytes went through. */
 function feed(bytes: Uint8Array, piece: number, maxPacketBytes = 1_000): { check: PacketCheck; passed: number } {
-  const check = new PacketCheck(maxPacketBytes);
+  const check = new PacketCheck(maxPacketBytes, { maxTopicLevels: 100, maxTopicBytes: 110 });
   let passed = 0;
   for (let at = 0; at < bytes.length; at += piece) passed += check.take(bytes.subarray(at, at + piece));
   return { check, passed };
@@ -116,6 +116,10 @@ const FAULTS: { [fault in Exclude<PacketFault, "too-large">]: Buffer[][] } = {
     [CONNECT, packet(0x30, "/".repeat(100))],
     [CONNECT, packet(0x82, 0, 1, "/".repeat(100), 0)],
   ],
+  "topic-length": [
+    [CONNECT, packet(0x30, "x".repeat(111))],
+    [CONNECT, packet(0x82, 0, 1, "x".repeat(111), 0)],
+  ],
   "packet-id": [
     [CONNECT, packet(0x32, "a", 0, 0)],
     [CONNECT, packet(0x62, 0, 0)],
@@ -162,6 +166,15 @@ describe("the check of packets from clients", () => {
     const refusedAt = [...bytes].findIndex((byte) => check.take(Uint8Array.of(byte)) === 0);
     assert.equal(refusedAt, CONNECT.length + PING.length + 2, "type, low and high length byte");
     assert.equal(check.fault, "too-large");
+  });
+
+  it("takes fewer levels where fewer are set", () => {
+    const faults = ["a/b/c", "a/b/c/d"].map((topic) => {
+      const check = new PacketCheck(1_000, { maxTopicLevels: 3 });
+      check.take(Buffer.concat([CONNECT, packet(0x30, topic)]));
+      return check.fault;
+    });
+    assert.deepEqual(faults, [undefined, "levels"]);
   });
 
   it("answers an unknown version with CONNACK 1 and a missing client id with CONNACK 2, nothing else", () => {

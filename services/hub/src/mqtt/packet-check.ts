@@ -18,6 +18,7 @@ export const PACKET_FAULTS = [
   "topic",
   "filter",
   "levels",
+  "topic-length",
   "packet-id",
   "qos",
 ] as const;
@@ -38,6 +39,7 @@ const SENTENCES: { [fault in PacketFault]: string } = {
   topic: "an empty topic name, or one with wildcards",
   filter: "an invalid topic filter",
   levels: "a topic with too many levels",
+  "topic-length": "a topic or filter that is longer than the limit",
   "packet-id": "packet id 0",
   qos: "a QoS above 2",
 };
@@ -64,6 +66,11 @@ const IN_TEXT = 5;
 const IN_BYTES = 6;
 const OVER = 7;
 
+export interface TopicBounds {
+  maxTopicLevels?: number;
+  maxTopicBytes?: number;
+}
+
 /**
  * Checks what a client sends against MQTT 3.1.1 before the broker sees it, byte by byte as it comes.
  *
@@ -77,7 +84,8 @@ export class PacketCheck {
   maxPacketBytes: number;
   /** Bytes seen. */
   receivedBytes = 0;
-  readonly #text = new TextCheck();
+  readonly #text: TextCheck;
+  readonly #maxTopicBytes: number;
   #fault: PacketFault | undefined;
   #connackCode = 0;
   #step = IN_TYPE;
@@ -96,9 +104,14 @@ export class PacketCheck {
   #protocol: { name: string; level: number } | undefined;
   #hasClientId = false;
 
-  /** @param maxPacketBytes see the field */
-  constructor(maxPacketBytes: number) {
+  /**
+   * @param maxPacketBytes see the field
+   * @param topics how long topics and filters may be. Default: as long as the standard and the broker take them
+   */
+  constructor(maxPacketBytes: number, topics: TopicBounds = {}) {
     this.maxPacketBytes = maxPacketBytes;
+    this.#text = new TextCheck(topics.maxTopicLevels);
+    this.#maxTopicBytes = topics.maxTopicBytes ?? 65_535;
   }
 
   /** What was wrong; undefined while nothing is. Nothing more is handed on afterwards. */
@@ -291,6 +304,8 @@ export class PacketCheck {
       if (kind === TOPIC_NAME) this.#fail("topic");
       else if (kind === TOPIC_FILTER) this.#fail("filter");
       else this.#endContents();
+    } else if (this.#word > this.#maxTopicBytes && (kind === TOPIC_NAME || kind === TOPIC_FILTER)) {
+      this.#fail("topic-length");
     } else if (F.SHAPES[this.#field] === F.TEXT) {
       this.#text.begin(kind);
       this.#step = IN_TEXT;

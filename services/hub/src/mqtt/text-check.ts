@@ -37,6 +37,7 @@ const CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
  * in logs and on pages.
  */
 export class TextCheck {
+  readonly #maxLevels: number;
   #kind: TextKind = ANY_TEXT;
   #levels = 1;
   /** The byte before; at the start as if a level had just begun. */
@@ -46,6 +47,11 @@ export class TextCheck {
   #lowest = 0x80;
   #highest = 0xbf;
   #codePoint = 0;
+
+  /** @param maxLevels levels of a topic or filter. Default `MAX_TOPIC_LEVELS`, which is as many as there may be */
+  constructor(maxLevels = MAX_TOPIC_LEVELS) {
+    this.#maxLevels = maxLevels;
+  }
 
   /** Begins a string. */
   begin(kind: TextKind): void {
@@ -59,7 +65,7 @@ export class TextCheck {
   /** Looks at `bytes[from]` up to, not including, `bytes[to]`. */
   take(bytes: Uint8Array, from: number, to: number): TextFault | undefined {
     const start = this.#kind === TOPIC_NAME && this.#expected === 0 ? this.#takePlain(bytes, from, to) : from;
-    if (this.#levels > MAX_TOPIC_LEVELS) return "levels";
+    if (this.#levels > this.#maxLevels) return "levels";
     for (let at = start; at < to; at++) {
       const byte = bytes[at]!;
       const fault = this.#expected > 0 ? this.#takeContinuation(byte) : this.#takeFirst(byte);
@@ -96,7 +102,7 @@ export class TextCheck {
         return undefined;
       case SEPARATOR:
         if (this.#kind === ANY_TEXT) return undefined;
-        return ++this.#levels > MAX_TOPIC_LEVELS ? "levels" : undefined;
+        return ++this.#levels > this.#maxLevels ? "levels" : undefined;
       case WILDCARD:
         if (this.#kind === TOPIC_NAME) return "topic";
         return this.#kind === TOPIC_FILTER && before !== SLASH ? "filter" : undefined;
