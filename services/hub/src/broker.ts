@@ -187,9 +187,6 @@ export class Broker {
   #listen(): void {
     const aedes = this.#aedes;
     aedes.on("clientReady", (client) => {
-      const check = this.#checks.get(client.conn);
-      if (check) check.maxPacketBytes = this.#options.limits.maxPacketBytes;
-      this.#options.gate.settle(socketOf(client));
       this.#subscriptionsChanged(client);
     });
     aedes.on("subscribe", (_subscriptions, client) => this.#subscriptionsChanged(client));
@@ -249,6 +246,10 @@ export class Broker {
       this.#count("full", `a session for ${JSON.stringify(client.id)}`);
       return SERVER_UNAVAILABLE;
     }
+    // Before CONNACK: whoever has that may send large packets.
+    const check = this.#checks.get(client.conn);
+    if (check) check.maxPacketBytes = this.#options.limits.maxPacketBytes;
+    this.#options.gate.settle(socketOf(client));
     this.#identities.set(client, identity);
     this.#accepted.add(client);
     const release = this.#owners.take(client.id, identity, client.clean);

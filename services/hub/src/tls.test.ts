@@ -157,6 +157,26 @@ describe("a hub with TLS", { timeout: 120_000 }, () => {
     }
   });
 
+  it("cuts who does not finish the handshake in time", async (t) => {
+    const { mqtts, https, lines } = await startHub(t, { limits: { connectTimeoutMs: 2_000 } });
+    const silent = [mqtts, https].map((url) => connectTcp(Number(new URL(url).port), "127.0.0.1"));
+    await Promise.all(silent.map((socket) => once(socket.on("error", () => undefined).resume(), "close")));
+    assert.deepEqual(
+      lines.filter((line) => line.includes("the TLS handshake failed or took too long")),
+      Array.from({ length: 2 }, () => "connection from 127.0.0.1: the TLS handshake failed or took too long"),
+    );
+  });
+
+  it("bounds what comes from one address over all its ports", async (t) => {
+    const limits = { connectTimeoutMs: 60_000, sharedAddresses: [], maxConnectionsPerAddress: 4 };
+    const { hub, mqtts, https, lines } = await startHub(t, { limits });
+    // The hub's own two are accepted; so are these.
+    await connectClient(t, mqtts, { ca });
+    await connectClient(t, `${https.replace("https", "wss")}/mqtt`, { ca });
+    await assert.rejects(tryConnect(hub.mqttUrl, { connectTimeout: 60_000 }));
+    assert.ok(lines.includes("connection from 127.0.0.1: as many connections as one address may have"));
+  });
+
   it("takes new keys over while it runs, and no connection notices", async (t) => {
     const { hub, folder, lines, mqtts, https } = await startHub(t);
     const before = await serial(mqtts);
