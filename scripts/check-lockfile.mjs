@@ -1,11 +1,11 @@
 /**
  * Checks what a lockfile must be, so that an install gets the same bytes everywhere and runs no code unasked:
  * an integrity for every package, no registry address, nothing from git, a file or a URL, install scripts only where
- * we know why.
+ * we know why, and no more of them in production than somebody can look through.
  *
  *     node scripts/check-lockfile.mjs [package-lock.json]
  */
-import { readFileSync } from "node:fs";
+import { isWorkspace, nameOf, productionPaths, readLockfile } from "./lockfile.mjs";
 
 /** Packages that may run code at install, and what for. */
 const INSTALL_SCRIPTS = {
@@ -17,17 +17,11 @@ const INSTALL_SCRIPTS = {
 const DEPENDENCY_KINDS = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
 const OWN_VERSION = /^\d+\.\d+\.\d+$/;
 
-const file = process.argv[2] ?? new URL("../package-lock.json", import.meta.url);
-const { packages } = JSON.parse(readFileSync(file, "utf8"));
+/** Packages from a registry that a release may bring: each is somebody who could put code on a hub. */
+const MAX_PRODUCTION_PACKAGES = 90;
+
+const packages = readLockfile(process.argv[2]);
 const mistakes = [];
-
-function isWorkspace(path) {
-  return !path.includes("node_modules/");
-}
-
-function nameOf(path, entry) {
-  return entry.name ?? path.split("node_modules/").at(-1);
-}
 
 function checkSource(path, entry) {
   if (entry.link) {
@@ -70,9 +64,17 @@ for (const [path, entry] of Object.entries(packages)) {
   else checkForeignDependencies(path, entry);
 }
 
+const production = productionPaths(packages).length;
+if (production > MAX_PRODUCTION_PACKAGES) {
+  mistakes.push(`${production} packages in production, ${MAX_PRODUCTION_PACKAGES} at most`);
+}
+
 if (mistakes.length > 0) {
   console.error(`package-lock.json:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`);
   process.exitCode = 1;
 } else {
-  console.log(`package-lock.json: ${Object.keys(packages).length} packages, all with integrity and without addresses`);
+  console.log(
+    `package-lock.json: ${Object.keys(packages).length} packages, ${production} of them in production, ` +
+      "all with integrity and without addresses",
+  );
 }
