@@ -1,5 +1,6 @@
+import type { Context } from "./context.ts";
 import { EXIT_DONE } from "./exit-codes.ts";
-import type { Interruption } from "./interruption.ts";
+import { HealthFile } from "./health-file.ts";
 import { unlessStopped } from "./open-bus.ts";
 
 export interface Service {
@@ -10,14 +11,23 @@ export interface Service {
 }
 
 /**
- * Runs something that has no end of its own until a signal asks for it, then closes it.
+ * Runs something that has no end of its own until a signal asks for it, then closes it. While it runs, the file that
+ * `CANFLEET_HEALTH_FILE` names is kept young.
  *
  * @returns exit code 0: being told to end is how a service ends well
  */
-export async function serve(start: () => Promise<Service>, { signal }: Interruption): Promise<number> {
+export async function serve(start: () => Promise<Service>, context: Context): Promise<number> {
+  const { signal } = context.interruption;
   const service = await unlessStopped(start(), signal);
   if (!service) return EXIT_DONE;
+  const health = healthFile(context);
   await unlessStopped(service.ended ?? new Promise<void>(() => undefined), signal);
   await service.close();
+  await health?.close();
   return EXIT_DONE;
+}
+
+function healthFile({ env, terminal }: Context): HealthFile | undefined {
+  const path = env.CANFLEET_HEALTH_FILE ?? "";
+  return path === "" ? undefined : new HealthFile(path, { warn: (text) => terminal.say(text) });
 }

@@ -21,7 +21,7 @@ export async function runBridge({ options, positionals }: Arguments<typeof BRIDG
   for (const spec of specs) assertOneBus(spec);
   if (specs[0].globalName === specs[1].globalName) throw new UsageError(`${a} cannot be bridged with itself`);
   assertFilters(options.filter);
-  return serve(() => start(specs, options, context), context.interruption);
+  return serve(() => start(specs, options, context), context);
 }
 
 function assertFilters(text: string | undefined): void {

@@ -13,7 +13,7 @@ const EDGES = ["car", "boat"] as const;
 
 /** `canfleet demo` */
 export async function runDemo({ options }: Arguments<typeof DEMO>, context: Context): Promise<number> {
-  return serve(() => start(options, context), context.interruption);
+  return serve(() => start(options, context), context);
 }
 
 async function start(options: Arguments<typeof DEMO>["options"], { terminal }: Context): Promise<Service> {

@@ -10,7 +10,7 @@ import { readTls } from "../tls-files.ts";
 
 /** `canfleet edge` */
 export async function runEdge(args: Arguments<typeof EDGE>, context: Context): Promise<number> {
-  const { terminal, interruption, env, cwd } = context;
+  const { terminal, env, cwd } = context;
   const settings = await loadSettings({ env, cwd, file: args.options.config });
   const login = await readLogin(settings.edge, cwd);
   const config: EdgeConfig = { ...edgeConfig(args, settings.edge), login };
@@ -28,7 +28,7 @@ export async function runEdge(args: Arguments<typeof EDGE>, context: Context): P
     };
     return { ended, close };
   };
-  return serve(start, interruption);
+  return serve(start, context);
 }
 
 function whatRuns(name: string, config: EdgeConfig): string {

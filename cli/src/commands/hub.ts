@@ -9,7 +9,7 @@ import { readTls } from "../tls-files.ts";
 
 /** `canfleet hub` */
 export async function runHub({ options }: Arguments<typeof HUB>, context: Context): Promise<number> {
-  const { terminal, interruption, env, cwd } = context;
+  const { terminal, env, cwd } = context;
   const settings = await loadSettings({ env, cwd, file: options.config });
   const config = hubConfig(options, settings.hub, hubLog(terminal));
   const { brokerUrl } = config;
@@ -19,7 +19,7 @@ export async function runHub({ options }: Arguments<typeof HUB>, context: Contex
     terminal.print(whatRuns(hub, config.brokerUrl !== undefined));
     return hub;
   };
-  return serve(start, interruption);
+  return serve(start, context);
 }
 
 function whatRuns(hub: Hub, isExternal: boolean): string {
