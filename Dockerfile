@@ -60,7 +60,7 @@ LABEL org.opencontainers.image.title="canfleet edge" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT"
 ENV CANFLEET_HEALTH_FILE=/dev/shm/canfleet-health
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
     CMD ["sh", "-c", "find \"$CANFLEET_HEALTH_FILE\" -mmin -0.5 | grep -q ."]
 CMD ["edge"]
 
@@ -78,6 +78,6 @@ ENV CANFLEET_HUB_LISTEN=0.0.0.0:1883 \
     CANFLEET_HUB_HTTP=0.0.0.0:8080 \
     CANFLEET_HUB_DATA=/data
 EXPOSE 1883 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.CANFLEET_HUB_HTTP.split(':').pop()}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["hub"]
