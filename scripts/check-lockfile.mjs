@@ -12,6 +12,9 @@ const INSTALL_SCRIPTS = {
   socketcan: "compiles the second SocketCAN driver",
   "cbor-extract": "unpacks a prebuilt decoder (switched off by allowScripts)",
   esbuild: "checks its binary (switched off by allowScripts)",
+  "cpu-features": "compiles a part of ssh2 (switched off by allowScripts)",
+  protobufjs: "warns of versions (switched off by allowScripts)",
+  ssh2: "compiles faster encryption (switched off by allowScripts)",
   "@canfleet/edge": "compiles the native SocketCAN driver",
 };
 const DEPENDENCY_KINDS = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];

@@ -1,0 +1,55 @@
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+
+/**
+ * One address of this machine for a container whose published port is another after each start and each way back to its
+ * network: whoever connects to the door is taken to the port that it has now.
+ */
+export class Door {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(port: () => Promise<number | undefined>) {
+    this.#server = createServer((near) => void this.#lead(near, port));
+  }
+
+  /** @param port port on 127.0.0.1 to lead to; undefined: nobody is there now */
+  static async open(port: () => Promise<number | undefined>): Promise<Door> {
+    const door = new Door(port);
+    door.#server.listen(0, "127.0.0.1");
+    await once(door.#server, "listening");
+    return door;
+  }
+
+  /** `127.0.0.1:PORT` */
+  get address(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async #lead(near: Socket, port: () => Promise<number | undefined>): Promise<void> {
+    this.#track(near);
+    const target = await port().catch(() => undefined);
+    if (target === undefined || near.destroyed) {
+      near.destroy();
+      return;
+    }
+    const far = connect(target, "127.0.0.1");
+    this.#track(far);
+    near.on("close", () => far.destroy());
+    far.on("close", () => near.destroy());
+    near.pipe(far);
+    far.pipe(near);
+  }
+
+  #track(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("close", () => this.#sockets.delete(socket));
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await once(this.#server, "close");
+  }
+}
