@@ -79,5 +79,5 @@ ENV CANFLEET_HUB_LISTEN=0.0.0.0:1883 \
     CANFLEET_HUB_DATA=/data
 EXPOSE 1883 8080
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.CANFLEET_HUB_HTTP.split(':').pop()}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+    CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.CANFLEET_HUB_HTTP.split(':').pop()}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["hub"]

@@ -27,7 +27,7 @@ export const HUB = defineCommand({
     http: {
       kind: "text",
       value: "HOST:PORT",
-      help: "page, /mqtt, /api, /healthz, /metrics; off: none (127.0.0.1:8080)",
+      help: "page, /mqtt, /api, /healthz, /readyz, /metrics; off: none (127.0.0.1:8080)",
     },
     broker: { kind: "text", value: "URL", help: "no broker of its own: page and fleet view of this one" },
     base: CLIENT_OPTIONS.base,

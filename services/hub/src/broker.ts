@@ -37,6 +37,10 @@ export interface BrokerOptions {
 /** Numbers since the start; connections and what is kept as they are now. */
 export interface BrokerCounts {
   connections: number;
+  /** How many there may be. */
+  connectionsLimit: number;
+  /** Bytes that wait for subscribers. */
+  queuedBytes: number;
   receivedMessages: number;
   receivedBytes: number;
   deliveredMessages: number;
@@ -374,6 +378,8 @@ export class Broker {
     const { "too-large": oversizedPackets, ...invalidPackets } = Object.fromEntries(this.#faults);
     return {
       connections: this.#checks.size,
+      connectionsLimit: this.#options.limits.maxConnections,
+      queuedBytes: targets.reduce((sum, { outbox }) => sum + outbox.queuedBytes, 0),
       receivedMessages: this.#receivedMessages,
       receivedBytes,
       deliveredMessages: targets.reduce((sum, { outbox }) => sum + outbox.sentMessages, this.#delivery.endedMessages),

@@ -13,6 +13,7 @@ export class FleetClient {
   readonly #base: string;
   readonly #log: HubLog;
   #retry: NodeJS.Timeout | undefined;
+  #subscribed = false;
   #closed = false;
 
   /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
@@ -32,6 +33,11 @@ export class FleetClient {
   /** Whether the broker can be talked to. */
   get isConnected(): boolean {
     return this.#connection.isConnected;
+  }
+
+  /** Whether it has subscribed to what it follows. */
+  get isSubscribed(): boolean {
+    return this.#subscribed;
   }
 
   /**
@@ -57,6 +63,7 @@ export class FleetClient {
     const base = this.#base;
     const filters = [edgeTopic(base, "+", "state"), edgeTopic(base, "+", "info"), busTopic(base, "+", "+", "status")];
     await this.#connection.subscribe(filters, 0);
+    this.#subscribed = true;
   }
 
   async close(): Promise<void> {

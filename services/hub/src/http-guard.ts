@@ -6,9 +6,9 @@ import { LoginPages } from "./login-pages.ts";
 import type { HubLog } from "./log.ts";
 
 /** What anybody may ask for: it says nothing of the fleet. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/icon.svg", "/page.css"]);
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/icon.svg", "/page.css"]);
 
-/** Answers HTTP for a hub with access control: whoever is not known gets no further than `/healthz` and `/login`. */
+/** Answers HTTP for a hub with access control: whoever is not known gets no further than `/healthz`, `/readyz` and `/login`. */
 export class HttpGuard {
   readonly #access: AccessControl;
   readonly #router: Router;

@@ -187,7 +187,9 @@ describe("the hub", { timeout: 60_000 }, () => {
     assert.match(metrics, /^canfleet_hub_connections 3$/m);
     assert.match(metrics, /^canfleet_hub_received_messages_total 2$/m);
     assert.match(metrics, /^canfleet_bus_frames_total\{edge="pi-7",bus="can0",direction="received"\} 9$/m);
-    assert.deepEqual((await get(hub, "/healthz")).status, 200);
+    assert.equal((await get(hub, "/healthz")).status, 200);
+    assert.equal((await get(hub, "/readyz")).status, 200);
+    assert.match(metrics, /^canfleet_hub_ready 1$/m);
   });
 
   it("serves page and fleet of another broker, and says when that is away", async (t) => {
@@ -203,8 +205,12 @@ describe("the hub", { timeout: 60_000 }, () => {
     const seen = collect(overWebSocket);
     await overWebSocket.subscribeAsync("canfleet/#");
     await until("the retained state came through", () => seen.length === 1);
+    await until("it is ready", async () => (await get(hub, "/readyz")).status === 200);
     await other.close();
-    while ((await get(hub, "/healthz")).status !== 503);
+    await until("it says so", async () => (await get(hub, "/readyz")).status === 503);
+    assert.equal((JSON.parse((await get(hub, "/readyz")).body) as { status: string }).status, "broker unreachable");
+    assert.equal((await get(hub, "/healthz")).status, 200, "a restart would not help");
+    assert.match((await get(hub, "/metrics")).body, /^canfleet_hub_ready 0$/m);
     assert.match((await get(hub, "/metrics")).body, /^canfleet_hub_broker_up 0$/m);
   });
 

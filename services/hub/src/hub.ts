@@ -20,6 +20,8 @@ import {
   type ListenerBounds,
 } from "./listeners.ts";
 import type { HubLog } from "./log.ts";
+import { ProcessMeter } from "./process-metrics.ts";
+import { Readiness } from "./readiness.ts";
 import { hubRoutes, type HubParts } from "./routes.ts";
 import { ServerKeys } from "./server-keys.ts";
 import { loadStaticFiles } from "./static-files.ts";
@@ -190,9 +192,15 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
     else client.startWhenReachable();
   }
 
+  const readiness = new Readiness([fleetClient, taker]);
   urls.mqtt = mqttUrl;
   if (config.http === false) return urls;
-  const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient };
+  const meter = new ProcessMeter();
+  closers.push(() => {
+    meter.close();
+    return Promise.resolve();
+  });
+  const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient, taker, readiness, meter };
   const http = await httpOptions(parts, access, webSockets, log);
   urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
   if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }, bounds));

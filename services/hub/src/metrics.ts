@@ -1,5 +1,7 @@
+import { LOSS_PLACES } from "@canfleet/sdk";
 import type { BrokerCounts } from "./broker.ts";
 import type { BusView, EdgeView } from "./fleet.ts";
+import type { ProcessMetrics } from "./process-metrics.ts";
 
 type Labels = { [name: string]: string };
 
@@ -31,6 +33,11 @@ function escapeLabel(value: string): string {
 
 export interface MetricsSource {
   version: string;
+  process: ProcessMetrics;
+  isReady: boolean;
+  /** Frames that were taken, and messages on frame topics that were not batches. */
+  takenFrames: number;
+  badBatches: number;
   /** Undefined with an external broker. */
   broker: BrokerCounts | undefined;
   /** Connections of all listeners that were cut or not let in, by reason. */
@@ -40,9 +47,11 @@ export interface MetricsSource {
 }
 
 /** The page at `/metrics`. Drops are a total: by client they are at `/api/clients`, where any client id may appear. */
-export function renderMetrics({ version, broker, cuts, brokerConnected, edges }: MetricsSource): string {
+export function renderMetrics(source: MetricsSource): string {
+  const { version, broker, cuts, brokerConnected, edges } = source;
   const out = new Exposition();
   out.family("canfleet_hub_info", "gauge", "The hub's version.")(1, { version });
+  out.family("canfleet_hub_ready", "gauge", "Whether edges and clients may come.")(source.isReady ? 1 : 0);
   out.family(
     "canfleet_hub_broker_up",
     "gauge",
@@ -50,13 +59,35 @@ export function renderMetrics({ version, broker, cuts, brokerConnected, edges }:
   )(brokerConnected ? 1 : 0);
   const cut = out.family("canfleet_hub_cut_connections_total", "counter", "Connections cut or not let in.");
   for (const [reason, count] of Object.entries(cuts)) cut(count, { reason });
+  out.family("canfleet_hub_taken_frames_total", "counter", "Frames taken and acknowledged.")(source.takenFrames);
+  out.family(
+    "canfleet_hub_bad_batches_total",
+    "counter",
+    "Messages on frame topics that were not batches.",
+  )(source.badBatches);
   if (broker) addBroker(out, broker);
   addFleet(out, edges);
+  addProcess(out, source.process);
   return out.toString();
+}
+
+/** Under the names that Prometheus' own client libraries use. */
+function addProcess(out: Exposition, cost: ProcessMetrics): void {
+  out.family("process_cpu_seconds_total", "counter", "CPU time of the hub, user and system.")(cost.cpuSeconds);
+  out.family("process_resident_memory_bytes", "gauge", "Memory of the hub.")(cost.residentBytes);
+  out.family("process_start_time_seconds", "gauge", "When the hub started, since 1970.")(cost.startedAtSeconds);
+  out.family("nodejs_heap_size_used_bytes", "gauge", "JavaScript heap in use.")(cost.heapBytes);
+  out.family(
+    "nodejs_eventloop_lag_p99_seconds",
+    "gauge",
+    "How late the event loop was, 99th percentile since the last reading.",
+  )(cost.eventLoopLagSeconds);
 }
 
 function addBroker(out: Exposition, counts: BrokerCounts): void {
   out.family("canfleet_hub_connections", "gauge", "MQTT connections, TCP and WebSocket.")(counts.connections);
+  out.family("canfleet_hub_connections_limit", "gauge", "How many connections there may be.")(counts.connectionsLimit);
+  out.family("canfleet_hub_queued_bytes", "gauge", "Bytes that wait for subscribers.")(counts.queuedBytes);
   out.family("canfleet_hub_retained_messages", "gauge", "Retained messages.")(counts.retainedMessages);
   out.family("canfleet_hub_sessions", "gauge", "Sessions that outlive their connection.")(counts.sessions);
   out.family(
@@ -122,6 +153,18 @@ function addFleet(out: Exposition, edges: EdgeView[]): void {
   }
   const lost = out.family("canfleet_bus_lost_frames_total", "counter", "Frames lost, by place; absent when not known.");
   for (const { labels, bus } of buses) {
-    for (const [place, count] of Object.entries(bus.lost)) lost(count, { ...labels, place });
+    for (const [place, count] of knownPlaces(bus.lost)) lost(count, { ...labels, place });
   }
+}
+
+const PLACES: ReadonlySet<string> = new Set(LOSS_PLACES);
+
+/** Losses at places that canfleet has; an edge's status may name others, which would be label values without bound. */
+function knownPlaces(lost: BusView["lost"]): [place: string, frames: number | null][] {
+  const known = Object.entries(lost).filter(([place]) => PLACES.has(place));
+  const others = Object.entries(lost).filter(([place]) => !PLACES.has(place));
+  if (others.length === 0) return known;
+  const counts = others.map(([, frames]) => frames);
+  const sum = counts.reduce<number | null>((a, b) => (a === null || b === null ? null : a + b), 0);
+  return [...known, ["other", sum]];
 }

@@ -2,10 +2,13 @@ import { createRequire } from "node:module";
 import type { Broker } from "./broker.ts";
 import type { ConnectionGate } from "./connection-gate.ts";
 import type { FleetClient } from "./fleet-client.ts";
-import type { Fleet } from "./fleet.ts";
+import type { EdgeView, Fleet } from "./fleet.ts";
 import { fileRoutes, json, text, type Route } from "./http.ts";
 import { renderMetrics } from "./metrics.ts";
+import type { ProcessMeter } from "./process-metrics.ts";
+import type { Readiness } from "./readiness.ts";
 import type { StaticFile } from "./static-files.ts";
+import type { Taker } from "./taker.ts";
 
 export interface HubParts {
   base: string;
@@ -16,6 +19,9 @@ export interface HubParts {
   gate: ConnectionGate;
   fleet: Fleet;
   fleetClient: FleetClient;
+  taker: Taker;
+  readiness: Readiness;
+  meter: ProcessMeter;
   files: ReadonlyMap<string, StaticFile>;
 }
 
@@ -24,36 +30,16 @@ const { version } = createRequire(import.meta.url)("../package.json") as { versi
 const MAX_CLIENTS_SHOWN = 200;
 
 /** Everything that the hub answers over HTTP. */
-export function hubRoutes({
-  base,
-  mqttUrl,
-  broker,
-  gate,
-  fleet,
-  fleetClient,
-  files,
-}: HubParts): [path: string, route: Route][] {
+export function hubRoutes(parts: HubParts): [path: string, route: Route][] {
+  const { base, mqttUrl, broker, fleet, fleetClient, files } = parts;
   const edges = (): ReturnType<Fleet["edges"]> => fleet.edges(performance.now());
   const noPage: Route = () => text("the page is not built here: npm run build\n", 503);
   return [
     ["/", noPage],
     ...fileRoutes(files),
-    ["/healthz", () => health(fleetClient)],
-    [
-      "/metrics",
-      () =>
-        text(
-          renderMetrics({
-            version,
-            broker: broker?.counts(),
-            cuts: gate.cuts,
-            brokerConnected: fleetClient.isConnected,
-            edges: edges(),
-          }),
-          200,
-          "text/plain; version=0.0.4; charset=utf-8",
-        ),
-    ],
+    ["/healthz", () => json({ status: "ok", version })],
+    ["/readyz", () => ready(parts.readiness)],
+    ["/metrics", () => text(metrics(parts, edges()), 200, "text/plain; version=0.0.4; charset=utf-8")],
     [
       "/api/fleet",
       () =>
@@ -72,9 +58,22 @@ export function hubRoutes({
   ];
 }
 
-function health(fleetClient: FleetClient): ReturnType<Route> {
-  const ok = fleetClient.isConnected;
-  return json({ status: ok ? "ok" : "broker unreachable", version }, ok ? 200 : 503);
+function ready({ state }: Readiness): ReturnType<Route> {
+  return json({ status: state, version }, state === "ready" ? 200 : 503);
+}
+
+function metrics({ broker, gate, fleetClient, taker, readiness, meter }: HubParts, edges: EdgeView[]): string {
+  return renderMetrics({
+    version,
+    process: meter.read(),
+    isReady: readiness.state === "ready",
+    takenFrames: taker.takenFrames,
+    badBatches: taker.badBatches,
+    broker: broker?.counts(),
+    cuts: gate.cuts,
+    brokerConnected: fleetClient.isConnected,
+    edges,
+  });
 }
 
 function hubSummary(broker: Broker): { connections: number; droppedMessages: number } {

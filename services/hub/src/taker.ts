@@ -40,12 +40,15 @@ interface EdgeTaken {
 export class Taker {
   /** Messages on frame topics that were not batches. */
   badBatches = 0;
+  /** Frames in all batches; those that came twice count twice. */
+  takenFrames = 0;
   readonly #connection: HubConnection;
   readonly #base: string;
   readonly #log: HubLog;
   readonly #edges = new Map<string, EdgeTaken>();
   #buses = 0;
   #retry: NodeJS.Timeout | undefined;
+  #subscribed = false;
   #closed = false;
 
   /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
@@ -62,6 +65,16 @@ export class Taker {
     });
   }
 
+  /** Whether the broker can be talked to. */
+  get isConnected(): boolean {
+    return this.#connection.isConnected;
+  }
+
+  /** Whether it has subscribed to what it follows. */
+  get isSubscribed(): boolean {
+    return this.#subscribed;
+  }
+
   /**
    * Subscribes once the broker answers.
    *
@@ -72,6 +85,7 @@ export class Taker {
     const filters = [busTopic(this.#base, "+", "+", "frames"), busTopic(this.#base, "+", "+", "backfill")];
     filters.push(edgeTopic(this.#base, "+", "ping"));
     await this.#connection.subscribe(filters, 0);
+    this.#subscribed = true;
   }
 
   /** Like `start`, again and again until it works: for a broker that may come later. */
@@ -89,7 +103,10 @@ export class Taker {
     if (parsed?.bus === undefined) return;
     try {
       const { epoch, seq, count } = readBatchHeader(payload);
-      this.#take(parsed.edge, parsed.bus)?.add(epoch, seq, seq + count);
+      const taken = this.#take(parsed.edge, parsed.bus);
+      if (!taken) return;
+      taken.add(epoch, seq, seq + count);
+      this.takenFrames += count;
       this.#schedule(parsed.edge, parsed.leaf === "backfill" ? BACKFILL_ACK_MS : ACK_MS);
     } catch (error) {
       if (!isCanfleetError(error)) throw error;
