@@ -25,6 +25,9 @@ if (door !== undefined) {
   rmSync(door, { force: true });
   await openDoor(door, port);
 }
+process.once("SIGTERM", () => {
+  void hub.close().then(() => process.exit(0));
+});
 process.on("disconnect", () => process.exit(1));
 process.on("message", () => {
   const report: HubReport = { rss: process.memoryUsage().rss, httpUrl: hub.httpUrl };

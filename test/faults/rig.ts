@@ -155,6 +155,19 @@ export class Rig {
     await kill(this.hub!);
   }
 
+  /**
+   * SIGTERM, and a new hub on the same ports when the old one has ended.
+   *
+   * @returns exit code of the old one
+   */
+  async replaceHub(): Promise<number | null> {
+    const ended = once(this.hub!, "exit") as Promise<[number | null]>;
+    this.hub!.kill("SIGTERM");
+    const [code] = await ended;
+    await this.startHub();
+    return code;
+  }
+
   /** @param syncFile gets what each of its lives has brought safely to disk. Default: none */
   async startEdge(
     name: string,

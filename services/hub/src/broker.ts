@@ -88,6 +88,8 @@ const MAX_LOGGED = 100;
 const MAX_SESSION_LOOK_MS = 60_000;
 const DRAIN_MS = 500;
 const DRAIN_POLL_MS = 10;
+/** How long clients may take to close their end, ms. */
+const HANG_UP_MS = 200;
 
 /** The embedded MQTT 3.1.1 broker: Aedes, with our delivery, our policy and bounds on everything it keeps. */
 export class Broker {
@@ -98,6 +100,8 @@ export class Broker {
   readonly #policy: Policy;
   readonly #options: BrokerOptions;
   readonly #checks = new Map<Duplex, PacketCheck>();
+  /** Each stops taking anything from a connection. */
+  readonly #stops = new Map<Duplex, () => void>();
   readonly #identities = new WeakMap<Client, Identity>();
   readonly #owners = new ClientOwners();
   readonly #accepted = new Set<Client>();
@@ -109,6 +113,7 @@ export class Broker {
   readonly #faults = new Map<PacketFault, number>(PACKET_FAULTS.map((fault) => [fault, 0]));
   #receivedMessages = 0;
   #endedBytes = 0;
+  #isDraining = false;
 
   private constructor(aedes: Aedes, options: BrokerOptions) {
     const { persistence: store, mq } = aedes as unknown as AedesParts;
@@ -289,6 +294,8 @@ export class Broker {
 
   #refusalOf(client: Client | null, packet: PublishPacket): Refusal | undefined {
     const { topic, payload, retain } = packet;
+    // The will of a client that we hung up on: it is well, and will be back (MQTT 3.1.1, 3.1.2.5, allows not to publish it).
+    if (this.#isDraining && (client as { closed?: boolean } | null)?.closed) return "reserved";
     const refusal = this.#policy.refusePublish(topic, retain);
     if (refusal) return refusal;
     if (retain && !this.#bounds.mayRetain(topic, payload.length)) return "full";
@@ -335,15 +342,23 @@ export class Broker {
 
   /** Serves one connection: a TCP socket, or a WebSocket as a stream. */
   handle(conn: Duplex, request?: IncomingMessage): void {
+    if (this.#isDraining) {
+      conn.destroy();
+      return;
+    }
     const check = new PacketCheck(this.#options.limits.maxConnectBytes, this.#options.limits);
     this.#checks.set(conn, check);
     conn.once("close", () => {
       this.#checks.delete(conn);
+      this.#stops.delete(conn);
       this.#endedBytes += check.receivedBytes;
     });
     const onFault = (fault: PacketFault): void => void this.#faults.set(fault, this.#faults.get(fault)! + 1);
     // Nothing is read before the broker has taken the connection.
-    checkPackets(conn, check, onFault, (checked) => shortcut.take(checked));
+    this.#stops.set(
+      conn,
+      checkPackets(conn, check, onFault, (checked) => shortcut.take(checked)),
+    );
     const client = this.#aedes.handle(conn, request);
     const work = new ClientWork(client as unknown as WorkingClient);
     const shortcut = new PublishShortcut(work, (packet, topicAt) => this.#publishPlain(client, packet, topicAt));
@@ -408,12 +423,25 @@ export class Broker {
     return views.sort((a, b) => b.droppedMessages - a.droppedMessages);
   }
 
+  /**
+   * Lets nobody in any more and takes nothing more from those who are in; what was taken before goes on to its subscribers.
+   *
+   * @param except client ids that go on: the hub's own
+   */
+  quiesce(except: ReadonlySet<string>): void {
+    this.#isDraining = true;
+    const spared = new Set<Duplex>();
+    for (const { id, conn } of this.#accepted) if (except.has(id)) spared.add(conn);
+    for (const [conn, stop] of this.#stops) if (!spared.has(conn)) stop();
+  }
+
   /** Ends all connections, after half a second at most in which subscribers may take what waits for them. */
   async close(): Promise<void> {
-    const endMs = performance.now() + DRAIN_MS;
-    while (performance.now() < endMs && this.#delivery.targets().some(({ outbox }) => outbox.queuedBytes > 0)) {
-      await sleep(DRAIN_POLL_MS);
-    }
+    this.#isDraining = true;
+    await pollFor(DRAIN_MS, () => this.#delivery.targets().every(({ outbox }) => outbox.queuedBytes === 0));
+    // Behind what was written, so that it arrives; destroying a socket may take that away.
+    for (const conn of this.#checks.keys()) conn.end();
+    await pollFor(HANG_UP_MS, () => this.#checks.size === 0);
     this.#delivery.close();
     clearInterval(this.#sessionTimer);
     await new Promise<void>((resolve) => {
@@ -421,6 +449,12 @@ export class Broker {
     });
     for (const conn of this.#checks.keys()) conn.destroy();
   }
+}
+
+/** Waits until something is so, for so long at most. */
+async function pollFor(limitMs: number, isSo: () => boolean): Promise<void> {
+  const endMs = performance.now() + limitMs;
+  while (!isSo() && performance.now() < endMs) await sleep(DRAIN_POLL_MS);
 }
 
 function connectRefusal(returnCode: number): AuthenticateError {

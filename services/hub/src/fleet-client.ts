@@ -30,6 +30,10 @@ export class FleetClient {
     });
   }
 
+  get clientId(): string {
+    return this.#connection.clientId;
+  }
+
   /** Whether the broker can be talked to. */
   get isConnected(): boolean {
     return this.#connection.isConnected;

@@ -4,6 +4,7 @@ import { formatAddress, reachable, type HostPort } from "./address.ts";
 import { openToAll } from "./authorization.ts";
 import { BrokerProxy } from "./broker-proxy.ts";
 import { Broker } from "./broker.ts";
+import { drain } from "./drain.ts";
 import { FleetClient } from "./fleet-client.ts";
 import { Fleet } from "./fleet.ts";
 import { HttpGuard } from "./http-guard.ts";
@@ -108,7 +109,10 @@ export class Hub {
     }
   }
 
-  /** Stops listening and ends all connections, within a second. Calling it again does nothing. */
+  /**
+   * Acknowledges what was taken, lets subscribers take what waits for them, and ends all connections, within a second
+   * (docs/operations.md, 3). Calling it again does nothing.
+   */
   async close(): Promise<void> {
     await closeAll(this.#closers);
   }
@@ -159,8 +163,10 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   const plan = planTls(config);
   const keys = plan && (await openKeys(plan, closers, log));
   const urls: HubUrls = { mqtt: "", http: undefined, mqtts: undefined, https: undefined };
+  const mqtt: Listener[] = [];
   const listening = (scheme: string, listener: Listener): string => {
     closers.unshift(() => listener.close());
+    if (scheme.startsWith("mqtt")) mqtt.push(listener);
     const url = urlOf(scheme, listener);
     log("info", `${scheme.startsWith("mqtt") ? "MQTT" : "page"} on ${url}`);
     return url;
@@ -193,13 +199,10 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   }
 
   const readiness = new Readiness([fleetClient, taker]);
+  closers.push(() => drain({ readiness, mqtt, broker, taker, fleetClient }));
   urls.mqtt = mqttUrl;
   if (config.http === false) return urls;
-  const meter = new ProcessMeter();
-  closers.push(() => {
-    meter.close();
-    return Promise.resolve();
-  });
+  const meter = openMeter(closers);
   const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient, taker, readiness, meter };
   const http = await httpOptions(parts, access, webSockets, log);
   urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
@@ -221,6 +224,15 @@ async function openChecked(
   });
   checkAddresses(config, access);
   return access;
+}
+
+function openMeter(closers: (() => Promise<void>)[]): ProcessMeter {
+  const meter = new ProcessMeter();
+  closers.unshift(() => {
+    meter.close();
+    return Promise.resolve();
+  });
+  return meter;
 }
 
 async function openKeys(plan: TlsPlan, closers: (() => Promise<void>)[], log: HubLog): Promise<ServerKeys> {
@@ -263,7 +275,7 @@ function withoutPassword(url: string): string {
 }
 
 /**
- * From the last to the first: the hub's own client, the broker, which lets its clients take what waits for them, then
+ * From the last to the first: the drain, the hub's own clients, the broker, which lets its clients take what waits for them, then
  * the listeners. A part that does not end in time is left to the end of the process.
  */
 async function closeAll(closers: (() => Promise<void>)[]): Promise<void> {

@@ -27,6 +27,8 @@ export interface ListenerBounds {
 export interface Listener {
   /** Where it listens; the port that was taken when 0 was asked for. */
   readonly address: HostPort;
+  /** Frees the address; what is open goes on. */
+  stopAccepting(): void;
   /** Stops listening and ends what is open. */
   close(): Promise<void>;
 }
@@ -66,7 +68,7 @@ export async function listenTcp(
     });
   }
   const bound = await listen(server, address);
-  return { address: bound, close: () => closeServer(server, sockets) };
+  return listenerOf(server, bound, sockets);
 }
 
 function tlsBounds({ limits }: ListenerBounds): { handshakeTimeout: number } {
@@ -152,7 +154,7 @@ export async function listenHttp(
   });
   const sockets = trackSockets(server);
   const bound = await listen(server, address);
-  return { address: bound, close: () => closeServer(server, sockets) };
+  return listenerOf(server, bound, sockets);
 }
 
 function endBadHttp(error: NodeJS.ErrnoException, socket: Socket, gate: ConnectionGate): void {
@@ -220,6 +222,14 @@ function listenError(error: NodeJS.ErrnoException, address: HostPort): Error {
     return new CanfleetError("LINK_PORT_IN_USE", `another program listens on ${where}`, { cause: error });
   }
   return new CanfleetError("CONFIG_INVALID", `cannot listen on ${where}: ${error.message}`, { cause: error });
+}
+
+function listenerOf(server: Server, address: HostPort, sockets: Set<Socket>): Listener {
+  return {
+    address,
+    stopAccepting: () => void server.close(),
+    close: () => closeServer(server, sockets),
+  };
 }
 
 async function closeServer(server: Server, sockets: Set<Socket>): Promise<void> {

@@ -65,6 +65,10 @@ export class Taker {
     });
   }
 
+  get clientId(): string {
+    return this.#connection.clientId;
+  }
+
   /** Whether the broker can be talked to. */
   get isConnected(): boolean {
     return this.#connection.isConnected;
@@ -86,6 +90,29 @@ export class Taker {
     filters.push(edgeTopic(this.#base, "+", "ping"));
     await this.#connection.subscribe(filters, 0);
     this.#subscribed = true;
+  }
+
+  /**
+   * Acknowledges at once everything that the broker has taken, and waits until the broker has the acknowledgements.
+   * Returns early when the broker cannot be talked to.
+   */
+  async flush(): Promise<void> {
+    if (!this.#subscribed || !this.isConnected) return;
+    await this.#answered(1);
+    for (const [edge, state] of this.#edges) {
+      clearTimeout(state.timer);
+      this.#acknowledge(edge, state);
+    }
+    await this.#answered(2);
+  }
+
+  /**
+   * Asks the broker something: the answer comes behind everything that it had for us before. The question is a
+   * subscription that nothing matches; a new one each time, because the library does not ask twice for the same.
+   */
+  async #answered(question: number): Promise<void> {
+    // A refusal is an answer, too.
+    await this.#connection.subscribe([`${this.#base}/_flush/${question}`], 0).catch(() => undefined);
   }
 
   /** Like `start`, again and again until it works: for a broker that may come later. */

@@ -7,18 +7,24 @@ import type { PacketCheck, PacketFault } from "./packet-check.ts";
  *
  * @param onFault called once, when a packet is at fault
  * @param pass is given what was checked, and gives what `read()` returns of it, or null when that is nothing
+ * @returns ends it: what comes from then on is dropped, a packet that has begun included
  */
 export function checkPackets(
   conn: Duplex,
   check: PacketCheck,
   onFault: (fault: PacketFault) => void,
   pass: (checked: Buffer) => Buffer | null,
-): void {
+): () => void {
   const read = conn.read.bind(conn) as (size?: number) => Buffer | null;
   let isOver = false;
   const next = (size?: number): Buffer | null => {
+    if (isOver) {
+      // All of it, or the end of the stream would never be seen.
+      while (read() !== null);
+      return null;
+    }
     const chunk = read(size);
-    if (chunk === null || isOver) return null;
+    if (chunk === null) return null;
     const count = check.take(chunk);
     if (count === chunk.length) return chunk;
     isOver = true;
@@ -36,6 +42,9 @@ export function checkPackets(
       if (passed) return passed;
     }
     return null;
+  };
+  return () => {
+    isOver = true;
   };
 }
 
