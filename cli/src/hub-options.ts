@@ -3,6 +3,7 @@ import { HOST_PORT_WANTED, parseHostPort, type HostPort } from "./address.ts";
 import { checkedBase } from "./client-settings.ts";
 import type { HubSettings } from "./config/schema.ts";
 import { HUB_URL_WANTED, isHubUrl } from "./config/schema.ts";
+import type { LogFormat } from "./service-log.ts";
 import type { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -58,9 +59,13 @@ function readBroker(url: string | undefined): string | undefined {
   throw new UsageError(`--broker ${url}: expected ${HUB_URL_WANTED}`);
 }
 
-/** What people should see of a hub's log; where it listens is said in the command's own words. */
-export function hubLog(terminal: Terminal): HubLog {
-  return (level, text) => {
-    if (level === "error" || level === "warn") terminal.say(level === "warn" ? `warning: ${text}` : text);
+/**
+ * A hub's log on stderr. As text people see what they should look at; where the hub listens is said in the command's own
+ * words. As JSON there is all but what is for finding faults.
+ */
+export function hubLog(terminal: Terminal, format: LogFormat = "text"): HubLog {
+  return (level, text, fields) => {
+    const isShown = level === "error" || level === "warn" || (level === "info" && format === "json");
+    if (isShown) terminal.say(text, level, fields);
   };
 }

@@ -57,14 +57,15 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
 /** Says what went wrong: one sentence for what was foreseen, all there is for what was not. */
 function report(error: unknown, command: string | undefined, { terminal }: Context): number {
   if (error instanceof UsageError) {
-    terminal.say(error.message);
+    terminal.say(error.message, "error");
     terminal.print(usageHint(error.command ?? command));
   } else if (isCanfleetError(error)) {
-    terminal.say(error.message);
+    terminal.say(error.message, "error", { code: error.code });
     const hint = HINTS[error.code];
     if (hint !== undefined) terminal.print(`Try: ${hint}\n`);
   } else {
-    terminal.say(`unexpected: ${messageOf(error)}`);
+    const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};
+    terminal.say(`unexpected: ${messageOf(error)}`, "error", stack);
     if (error instanceof Error && error.stack !== undefined) terminal.print(`${error.stack}\n`);
   }
   return exitCodeOf(error);

@@ -1,14 +1,21 @@
 import { redactUrls } from "@canfleet/sdk";
 import type { Interruption } from "./interruption.ts";
+import { jsonLogLine, type LogFields, type LogLevel } from "./service-log.ts";
 
 /** Data on stdout, everything else on stderr. */
 export interface Terminal {
   /** Writes to stdout as it is. */
   write(text: string): void;
-  /** One sentence on stderr, after the program's name; passwords in addresses are left out. */
-  say(sentence: string): void;
-  /** Lines on stderr: tables of what runs where, hints; passwords in addresses are left out. */
+  /**
+   * One sentence on stderr, after the program's name; passwords in addresses are left out.
+   *
+   * @param level default "info"; `fields` are for programs: only JSON shows them
+   */
+  say(sentence: string, level?: LogLevel, fields?: LogFields): void;
+  /** Lines on stderr: tables of what runs where, hints; passwords in addresses are left out. Not shown in JSON. */
   print(text: string): void;
+  /** From now on stderr holds one JSON object a line (docs/operations.md, 5), each with these fields too. */
+  logAsJson(fields: LogFields): void;
   /** Whether stdout is a terminal, its width in columns if so. */
   readonly columns: number | undefined;
   /** Whether colour is wanted on stdout: a terminal, and no NO_COLOR. */
@@ -26,12 +33,21 @@ export function processTerminal(interruption: Interruption): Terminal {
   // Nobody can be told that nobody can be told.
   process.stderr.on("error", () => undefined);
   const isTerminal = process.stdout.isTTY;
+  let always: LogFields | undefined;
   return {
     write: (text) => {
       if (!interruption.isOutputGone) process.stdout.write(text);
     },
-    say: (sentence) => process.stderr.write(`canfleet: ${redactUrls(sentence)}\n`),
-    print: (text) => process.stderr.write(redactUrls(text)),
+    say: (sentence, level = "info", fields = {}) => {
+      const text = `canfleet: ${level === "warn" ? "warning: " : ""}${redactUrls(sentence)}\n`;
+      process.stderr.write(always ? jsonLogLine(level, sentence, { ...fields, ...always }, Date.now()) : text);
+    },
+    print: (text) => {
+      if (!always) process.stderr.write(redactUrls(text));
+    },
+    logAsJson: (fields) => {
+      always = fields;
+    },
     columns: isTerminal ? process.stdout.columns : undefined,
     colour: isTerminal && (process.env.NO_COLOR ?? "") === "",
   };

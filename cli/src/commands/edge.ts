@@ -4,6 +4,7 @@ import { loadSettings } from "../config/load.ts";
 import type { Context } from "../context.ts";
 import { edgeConfig } from "../edge-options.ts";
 import { readLogin } from "../login.ts";
+import { chooseLogFormat } from "../service-log.ts";
 import { serve, type Service } from "../service.ts";
 import type { EDGE } from "../table/run.ts";
 import { readTls } from "../tls-files.ts";
@@ -11,7 +12,10 @@ import { readTls } from "../tls-files.ts";
 /** `canfleet edge` */
 export async function runEdge(args: Arguments<typeof EDGE>, context: Context): Promise<number> {
   const { terminal, env, cwd } = context;
+  const choice = { service: "edge", flag: args.options["log-format"], env } as const;
+  chooseLogFormat(terminal, choice);
   const settings = await loadSettings({ env, cwd, file: args.options.config });
+  const format = chooseLogFormat(terminal, choice, settings.edge.log?.format);
   const login = await readLogin(settings.edge, cwd);
   const config: EdgeConfig = { ...edgeConfig(args, settings.edge), login };
   if (config.hub !== undefined) config.tls = await readTls(config.hub, args.options, settings.edge.tls, cwd);
@@ -20,7 +24,9 @@ export async function runEdge(args: Arguments<typeof EDGE>, context: Context): P
     const ended = new Promise<void>((resolve) => {
       onEnd = resolve;
     });
-    const edge = await Edge.start(config, { log: (text) => terminal.say(text), onEnd: () => onEnd() });
+    const log = (text: string, level?: "info" | "warn"): void => terminal.say(text, level);
+    const edge = await Edge.start(config, { log, onEnd: () => onEnd() });
+    if (format === "json") terminal.logAsJson({ service: "edge", edge: edge.name });
     terminal.print(whatRuns(edge.name, config));
     const close = async (): Promise<void> => {
       await edge.close();

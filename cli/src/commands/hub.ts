@@ -3,6 +3,7 @@ import type { Arguments } from "../command-spec.ts";
 import { loadSettings } from "../config/load.ts";
 import type { Context } from "../context.ts";
 import { hubConfig, hubLog } from "../hub-options.ts";
+import { chooseLogFormat } from "../service-log.ts";
 import { serve, type Service } from "../service.ts";
 import type { HUB } from "../table/run.ts";
 import { readTls } from "../tls-files.ts";
@@ -10,8 +11,11 @@ import { readTls } from "../tls-files.ts";
 /** `canfleet hub` */
 export async function runHub({ options }: Arguments<typeof HUB>, context: Context): Promise<number> {
   const { terminal, env, cwd } = context;
+  const choice = { service: "hub", flag: options["log-format"], env } as const;
+  chooseLogFormat(terminal, choice);
   const settings = await loadSettings({ env, cwd, file: options.config });
-  const config = hubConfig(options, settings.hub, hubLog(terminal));
+  const format = chooseLogFormat(terminal, choice, settings.hub.log?.format);
+  const config = hubConfig(options, settings.hub, hubLog(terminal, format));
   const { brokerUrl } = config;
   if (brokerUrl !== undefined) config.brokerTls = await readTls(brokerUrl, {}, settings.hub.brokerTls, cwd);
   const start = async (): Promise<Service> => {

@@ -35,6 +35,10 @@ const VARIABLES: Readonly<Record<string, readonly [section: string, path: string
     ["client", "tls.key"],
     ["edge", "tls.key"],
   ],
+  CANFLEET_LOG_FORMAT: [
+    ["hub", "log.format"],
+    ["edge", "log.format"],
+  ],
   CANFLEET_NAME: [["edge", "name"]],
   CANFLEET_HUB_LISTEN: [["hub", "listen"]],
   CANFLEET_HUB_HTTP: [["hub", "http"]],

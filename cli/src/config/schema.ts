@@ -11,6 +11,7 @@ import {
   type SendRuleConfig,
   type SendSource,
 } from "@canfleet/sdk";
+import { LOG_FORMATS } from "../service-log.ts";
 import { HOST_PORT_WANTED, parseHostPort, parsePort, type HostPort } from "../address.ts";
 import {
   filters,
@@ -197,6 +198,7 @@ const limits = group({
   sharedAddresses: listOf(addressOrNetwork),
   retainTopics: listOf(something("a topic filter such as mine/#")),
 });
+const log = group({ format: oneOf(...LOG_FORMATS) });
 
 const SECTIONS = {
   hub: group({
@@ -209,6 +211,7 @@ const SECTIONS = {
     broker: hubUrl,
     brokerTls: tls,
     tls: group({ listen: hostPort, https: http, cert: file, key: file, ca: file }),
+    log,
   }),
   edge: group({
     name: text(isEdgeName, EDGE_NAME_WANTED),
@@ -221,6 +224,7 @@ const SECTIONS = {
     bridges: listOf(bridge),
     batch,
     ledger,
+    log,
   }),
   client: group({ hub: hubUrl, tls, base, ...login }),
 };

@@ -37,6 +37,11 @@ export const HUB = defineCommand({
       help: "folder: with access.json everybody has to say who they are, with server.crt, server.key and ca.crt there is TLS on 8883 and 8443 (CANFLEET_HUB_DATA)",
     },
     "insecure-lan": { kind: "flag", help: "listen beyond this machine without authentication, or without encryption" },
+    "log-format": {
+      kind: "choice",
+      choices: ["text", "json"],
+      help: "how to write the log: for people, or one JSON object a line (CANFLEET_LOG_FORMAT; text)",
+    },
     config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
   },
   description: [
@@ -119,6 +124,11 @@ export const EDGE = defineCommand({
       choices: ["auto", "native", "socketcan"],
       default: "auto",
       help: "how to open SocketCAN interfaces",
+    },
+    "log-format": {
+      kind: "choice",
+      choices: ["text", "json"],
+      help: "how to write the log: for people, or one JSON object a line (CANFLEET_LOG_FORMAT; text)",
     },
     config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
   },

@@ -21,14 +21,15 @@ import { BusRelay } from "./relay.ts";
 import { SendSwitch } from "./send-switch.ts";
 import { Uplink } from "./uplink.ts";
 import { VERSION } from "./version.ts";
+import type { EdgeLog } from "./log.ts";
 
 const STATUS_INTERVAL_MS = 1000;
 /** How long a hub gets to acknowledge the last batches of an edge that ends, ms. */
 const SETTLE_MS = 500;
 
 export interface EdgeEvents {
-  /** One line for people: what happened, no end of line. Default: nothing. */
-  log?: (text: string) => void;
+  /** What happens. Default: nothing. */
+  log?: EdgeLog;
   /** Every bus that has an end (logs that are played once) has ended. */
   onEnd?: () => void;
   /** Makes the driver of a bus. Default: by the channel's kind, see `openCanInterface`. */

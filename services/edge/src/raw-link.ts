@@ -3,6 +3,7 @@ import { Dialer, LINK_TIMING, LinkListener, type FrameBatch, type LinkTiming } f
 import type { RecordForm } from "./config.ts";
 import { RawPeer, type RawPeerMode } from "./raw-peer.ts";
 import type { Transmitter } from "./transmit.ts";
+import type { EdgeLog } from "./log.ts";
 
 export interface RawLinkOptions {
   /** Who makes the connection. What is spoken on it is the same. */
@@ -21,7 +22,7 @@ export interface RawLinkOptions {
   /** Bytes that wait for a slow host at most; then whole batches are dropped. Default 4 MiB. */
   maxBufferedBytes?: number;
   /** Told what happens to connections, in sentences. */
-  log: (text: string) => void;
+  log: EdgeLog;
   /** Other waits than docs/wire-tcp.md has: for tests and unusual networks. */
   timing?: Partial<LinkTiming>;
 }
@@ -115,13 +116,13 @@ export class RawLink {
 
   #onFailed(error: Error): void {
     // Once for each outage: attempts go on for ever.
-    if (!this.#isUnreachable) this.#options.log(`${this.#name}: not reachable, trying on: ${error.message}`);
+    if (!this.#isUnreachable) this.#options.log(`${this.#name}: not reachable, trying on: ${error.message}`, "warn");
     this.#isUnreachable = true;
   }
 
   #refuse(address: string, reason: string): void {
     this.counters.refusedPeers++;
-    this.#options.log(`${this.#name}: ${address} refused: ${reason}`);
+    this.#options.log(`${this.#name}: ${address} refused: ${reason}`, "warn");
   }
 
   #onSocket(socket: Socket): void {
@@ -144,7 +145,7 @@ export class RawLink {
       counters: this.counters,
       onClosed: (reason) => {
         this.#peers.delete(peer);
-        this.#options.log(`${this.#name}: ${address} disconnected: ${reason}`);
+        this.#options.log(`${this.#name}: ${address} disconnected: ${reason}`, "warn");
       },
     });
     this.#peers.set(peer, address);

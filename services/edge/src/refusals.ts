@@ -1,5 +1,6 @@
 import type { Denial } from "./send-gate.ts";
 import type { SendCode } from "@canfleet/sdk";
+import type { EdgeLog } from "./log.ts";
 
 /** Why a frame or request was not sent (docs/sending.md 1). */
 export type RefusalReason = Denial | Exclude<SendCode, "sent" | "denied"> | "retained" | "unreadable";
@@ -39,12 +40,12 @@ export class Refusals {
   /** Frames (or requests that could not be read) by reason, since the start. */
   readonly counts: { [reason in RefusalReason]?: number } = {};
   readonly #bus: string;
-  readonly #log: (text: string) => void;
+  readonly #log: EdgeLog;
   readonly #entries = new Map<string, Entry>();
   #last: Entry | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(bus: string, log: (text: string) => void) {
+  constructor(bus: string, log: EdgeLog) {
     this.#bus = bus;
     this.#log = log;
   }
@@ -64,7 +65,10 @@ export class Refusals {
     }
     entry.untold = 0;
     const more = detail === undefined ? "" : ` (${printable(detail)})`;
-    this.#log(`${this.#bus}: refused ${amount(frames, reason)} of ${printable(entry.by)}: ${IN_WORDS[reason]}${more}`);
+    this.#log(
+      `${this.#bus}: refused ${amount(frames, reason)} of ${printable(entry.by)}: ${IN_WORDS[reason]}${more}`,
+      "warn",
+    );
     this.#timer ??= setInterval(() => this.#tell(), TELL_MS).unref();
   }
 
@@ -91,7 +95,7 @@ export class Refusals {
   }
 
   #tellEntry({ by, reason, untold }: Entry): void {
-    this.#log(`${this.#bus}: refused ${untold} more of ${printable(by)}: ${IN_WORDS[reason]}`);
+    this.#log(`${this.#bus}: refused ${untold} more of ${printable(by)}: ${IN_WORDS[reason]}`, "warn");
   }
 
   /** Tells what is left to tell. */

@@ -5,6 +5,7 @@ import type { CanInterface, CanSink, LinkState } from "./can-interface.ts";
 import type { CheckedBus } from "./config.ts";
 import { LatestValues } from "./latest-values.ts";
 import { Refusals } from "./refusals.ts";
+import type { EdgeLog } from "./log.ts";
 
 /** Where a relay's numbered frames go: a raw link, the batcher towards the hub, a program. */
 export interface Outlet {
@@ -20,7 +21,7 @@ export interface RelayCounters {
 }
 
 export interface RelayEvents {
-  log: (text: string) => void;
+  log: EdgeLog;
   /** The interface came up, went down or away. */
   onLink: () => void;
   /** The controller's state is another one; at most 10 times a second. */
@@ -125,7 +126,7 @@ export class BusRelay {
       frames: (batch) => this.#onFrames(batch),
       lost: (frames) => this.#onLost(frames),
       link: (state, reason) => this.#onLink(state, reason),
-      warning: (text) => this.#events.log(`${this.name}: ${text}`),
+      warning: (text) => this.#events.log(`${this.name}: ${text}`, "warn"),
       end: () => this.#events.onEnd(),
     };
     await this.#can.open(sink);
@@ -166,7 +167,7 @@ export class BusRelay {
 
   #onLink(state: LinkState, reason: string): void {
     this.link = { state, reason };
-    this.#events.log(`${this.name}: interface ${state} (${reason})`);
+    this.#events.log(`${this.name}: interface ${state} (${reason})`, state === "up" ? "info" : "warn");
     if (state !== "up") this.transmitter.linkLost();
     this.monitor.link(state);
     this.#events.onLink();
@@ -174,7 +175,7 @@ export class BusRelay {
 
   #onBusState(): void {
     const { state } = this.monitor.state;
-    if (state !== null) this.#events.log(`${this.name}: bus is ${state}`);
+    if (state !== null) this.#events.log(`${this.name}: bus is ${state}`, state === "error-active" ? "info" : "warn");
     this.#events.onBusState();
   }
 

@@ -25,6 +25,7 @@ import type { EdgeClock } from "./clock/edge-clock.ts";
 import { SeenNonces } from "./seen-nonces.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Transmitter } from "./transmit.ts";
+import type { EdgeLog } from "./log.ts";
 
 /** Nonces are remembered this long, ms (docs/wire-mqtt.md 2.2). */
 const NONCE_MEMORY_MS = 60_000;
@@ -51,7 +52,7 @@ export interface UplinkOptions {
   edge: string;
   /** Says how old what comes from the hub can be. */
   clock: EdgeClock;
-  log: (text: string) => void;
+  log: EdgeLog;
   /** After each connect: the time to publish everything that is retained. */
   onConnect: () => void;
   onDisconnect: () => void;
@@ -91,7 +92,7 @@ export class Uplink {
       onConnect: () => this.#onConnect(),
       onAttemptFailed: (reason) => this.#onAttemptFailed(reason),
       onDisconnect: (reason) => {
-        options.log(`hub ${this.#hub.url} lost (${reason}), reconnecting`);
+        options.log(`hub ${this.#hub.url} lost (${reason}), reconnecting`, "warn");
         options.onDisconnect();
       },
       onDrain: options.onDrain,
@@ -145,7 +146,7 @@ export class Uplink {
   #onAttemptFailed(reason: string): void {
     if (reason === this.#toldReason) return;
     this.#toldReason = reason;
-    this.#options.log(`hub ${this.#hub.url} cannot be reached: ${reason}; trying again`);
+    this.#options.log(`hub ${this.#hub.url} cannot be reached: ${reason}; trying again`, "warn");
   }
 
   #publishState(state: "online" | "offline"): void {
@@ -162,6 +163,7 @@ export class Uplink {
       this.#otherWarnedAt = performance.now();
       this.#options.log(
         `another edge uses the name ${this.#options.edge} on this hub; give one of them another --name`,
+        "warn",
       );
     }
   }
@@ -177,11 +179,13 @@ export class Uplink {
     const { base, edge, log } = this.#options;
     const names = [...buses];
     const topics = names.map((bus) => busTopic(base, edge, bus, "send"));
-    this.#hub.subscribe([...topics, this.#edgeTopic("state")], 1).catch((error: unknown) => log(messageOf(error)));
+    this.#hub
+      .subscribe([...topics, this.#edgeTopic("state")], 1)
+      .catch((error: unknown) => log(messageOf(error), "warn"));
     const requests = names.map((bus) => busTopic(base, edge, bus, "request"));
     this.#hub
       .subscribe([...requests, this.#edgeTopic("ack"), this.#edgeTopic("ping"), this.#edgeTopic("pong")], 0)
-      .catch((error: unknown) => log(messageOf(error)));
+      .catch((error: unknown) => log(messageOf(error), "warn"));
   }
 
   publishInfo(info: object): void {

@@ -127,7 +127,7 @@ export class Broker {
     const lookMs = Math.min(MAX_SESSION_LOOK_MS, options.limits.maxSessionAgeMs / 4);
     this.#sessionTimer = setInterval(() => void this.#expireSessions(), lookMs).unref();
     this.#delivery = new Delivery(options.limits, store, (clientId, reason) =>
-      options.log("warn", `client ${JSON.stringify(clientId)} disconnected: ${reason}`),
+      options.log("warn", `client ${JSON.stringify(clientId)} disconnected: ${reason}`, { client: clientId, reason }),
     );
     this.#index = new SubscriberIndex(mq._matcher);
     this.#setHooks();
@@ -140,7 +140,8 @@ export class Broker {
     for (const client of [...this.#accepted]) {
       const identity = this.#identities.get(client);
       if (identity && this.#options.authorization.stillHolds(identity)) continue;
-      this.#options.log("warn", `client ${JSON.stringify(client.id)} disconnected: its rights were changed`);
+      const fields = { client: client.id, reason: "rights" };
+      this.#options.log("warn", `client ${JSON.stringify(client.id)} disconnected: its rights were changed`, fields);
       client.close();
     }
   }

@@ -2,7 +2,7 @@ export { Authority, makePrivateKey, type KeyPair } from "./pki/authority.ts";
 export { Hub, type HubConfig } from "./hub.ts";
 export type { HostPort } from "./address.ts";
 export { DEFAULT_LIMITS, LIMIT_RANGES, type HubLimits, type NumericLimit } from "./limits.ts";
-export type { HubLog, LogLevel } from "./log.ts";
+export type { HubLog, LogFields, LogLevel } from "./log.ts";
 export type { BusView, EdgeView } from "./fleet.ts";
 export type { BrokerCounts, ClientView } from "./broker.ts";
 export {

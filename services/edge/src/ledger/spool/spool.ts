@@ -21,6 +21,7 @@ import {
 } from "./segment-format.ts";
 import type { Segment } from "./segment.ts";
 import { Wakeup } from "./wakeup.ts";
+import type { EdgeLog } from "../../log.ts";
 
 /** Batches that wait to be written at most, all buses together, bytes. */
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
@@ -46,8 +47,7 @@ export interface SpoolOptions {
   /** Batches older than this are dropped, ms; undefined: no limit. */
   maxAgeMs: number | undefined;
   policy: SpoolPolicy;
-  /** One line for people. */
-  log: (text: string) => void;
+  log: EdgeLog;
   /** Something can be read that could not be before. */
   onReady: () => void;
 }
@@ -172,6 +172,7 @@ export class Spool implements SpoolHost {
     if (this.state !== "failed") {
       this.#options.log(
         `spool ${this.folder}: ${messageOf(error)}; batches stay in memory, trying again every ${RETRY_MS / 1000} s`,
+        "warn",
       );
     }
     this.state = "failed";
@@ -268,7 +269,7 @@ export class Spool implements SpoolHost {
   }
 
   #tellFull(what: string): void {
-    if (!this.#isFull) this.#options.log(`spool ${this.folder}: is full, ${what} dropped`);
+    if (!this.#isFull) this.#options.log(`spool ${this.folder}: is full, ${what} dropped`, "warn");
     this.#isFull = true;
   }
 
@@ -346,7 +347,7 @@ export class Spool implements SpoolHost {
   }
 
   #onSyncError(error: unknown): void {
-    if (this.syncErrors++ === 0) this.#options.log(`spool ${this.folder}: ${messageOf(error)}`);
+    if (this.syncErrors++ === 0) this.#options.log(`spool ${this.folder}: ${messageOf(error)}`, "warn");
   }
 
   #encode(bus: BusSpool, batches: number, { id }: Segment): { written: Uint8Array; placed: Placed[] } {
