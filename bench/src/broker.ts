@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { HubLimits } from "@canfleet/hub";
 import { Child } from "./child.ts";
 import { nativeProgram } from "./native.ts";
 import { programPath } from "./paths.ts";
@@ -34,8 +35,8 @@ export interface LoadReport {
 const WINDOW = 256;
 let nextPort = 34_000;
 
-export async function startHub(): Promise<RunningBroker> {
-  const hub = new Child("hub", [process.execPath, programPath("hub")]);
+export async function startHub(limits: Partial<HubLimits> = {}): Promise<RunningBroker> {
+  const hub = new Child("hub", [process.execPath, programPath("hub"), JSON.stringify(limits)]);
   const { url } = await hub.line<{ url: string }>();
   return { port: Number(new URL(url).port), pid: hub.pid, stop: () => hub.stop() };
 }

@@ -14,6 +14,9 @@ export const METRICS = {
   relayUs: { title: "relay CPU s per 10⁶ frames", better: "less", digits: 1 },
   appUs: { title: "app CPU s per 10⁶ frames", better: "less", digits: 1 },
   hubUs: { title: "hub CPU s per 10⁶ frames", better: "less", digits: 1 },
+  offeredShare: { title: "offered %", better: "more", digits: 0 },
+  heldShare: { title: "held back %", better: "less", digits: 1 },
+  hubCpu: { title: "hub CPU %", better: "less", digits: 0 },
   p50: { title: "p50 µs", better: "less", digits: 0 },
   p99: { title: "p99 µs", better: "less", digits: 0 },
   p999: { title: "p99.9 µs", better: "less", digits: 0 },
@@ -21,6 +24,8 @@ export const METRICS = {
   messages: { title: "messages/s in", better: "more", digits: 0 },
   deliveries: { title: "deliveries/s", better: "more", digits: 0 },
   deliveryUs: { title: "broker CPU µs per delivery", better: "less", digits: 2 },
+  lostFrames: { title: "frames lost", better: "less", digits: 0 },
+  unacknowledged: { title: "not acknowledged", better: "less", digits: 0 },
   lostMessages: { title: "lost", better: "less", digits: 0 },
   bytesPerFrame: { title: "bytes per frame", better: "less", digits: 2 },
   startMs: { title: "start ms", better: "less", digits: 0 },
@@ -29,6 +34,9 @@ export const METRICS = {
   firstMb: { title: "RSS MB after a minute", better: "less", digits: 0 },
   rssMb: { title: "RSS MB", better: "less", digits: 0 },
 } as const satisfies { [name: string]: Metric };
+
+/** A share of nothing says nothing. */
+const LOSSES: ReadonlySet<string> = new Set(["lostShare", "lostMessages", "lostFrames", "unacknowledged", "heldShare"]);
 
 export type MetricName = keyof typeof METRICS;
 export type Measures = { [name in MetricName]?: number };
@@ -86,7 +94,7 @@ function cellOf(name: MetricName, mine: readonly Sample[], all: readonly Sample[
     return base === undefined || own === undefined || base === 0 ? [] : [own / base];
   });
   const [least, most] = spread(values);
-  const isLoss = name === "lostShare" || name === "lostMessages";
+  const isLoss = LOSSES.has(name);
   return { median: median(values), least, most, ratio: isLoss || ratios.length === 0 ? null : median(ratios) };
 }
 

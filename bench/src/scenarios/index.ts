@@ -4,6 +4,7 @@ import { hubScenario } from "./hub.ts";
 import { idleScenario } from "./idle.ts";
 import { linkScenario, selfCheckScenario } from "./link.ts";
 import { memoryScenario } from "./memory.ts";
+import { scaleScenario } from "./scale.ts";
 import { sendScenario } from "./send.ts";
 import { tcpBusScenario } from "./tcpbus.ts";
 import { enduranceScenario, fdScenario, togetherScenario } from "./together.ts";
@@ -17,6 +18,7 @@ export const SCENARIOS = {
   tcpbus: tcpBusScenario,
   hub: hubScenario,
   fleet: fleetScenario,
+  scale: scaleScenario,
   together: togetherScenario,
   endurance: enduranceScenario,
   memory: memoryScenario,
