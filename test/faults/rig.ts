@@ -46,6 +46,8 @@ export interface RigOptions extends Partial<MqttBusOptions> {
   hubLimits?: Partial<HubLimits>;
   /** The hub is at its near end, edges are at its far end. Default: all are on this machine. */
   network?: Network;
+  /** The hub's, besides that of this process. */
+  hubEnv?: Surroundings["env"];
 }
 
 /** Nobody else has ports in a namespace that was made just now. */
@@ -82,16 +84,18 @@ export class Rig {
   readonly #subscribers: ChildProcess[] = [];
   readonly #hubLimits: Partial<HubLimits>;
   readonly #network: Network | undefined;
+  readonly #hubEnv: Surroundings["env"];
   /** What edges said in their logs, each line with its edge's name. */
   readonly edgeLog: string[] = [];
 
-  private constructor(hubLimits: Partial<HubLimits>, network: Network | undefined) {
+  private constructor(hubLimits: Partial<HubLimits>, network: Network | undefined, hubEnv: Surroundings["env"]) {
     this.#hubLimits = hubLimits;
     this.#network = network;
+    this.#hubEnv = hubEnv;
   }
 
-  static async start(t: Scope, { hubLimits = {}, network, ...options }: RigOptions = {}): Promise<Rig> {
-    const rig = new Rig(hubLimits, network);
+  static async start(t: Scope, { hubLimits = {}, network, hubEnv, ...options }: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig(hubLimits, network, hubEnv);
     t.after(() => rig.#end());
     rig.port = network ? await portToDoor(t, network.door) : await freePort();
     await rig.startHub();
@@ -109,13 +113,14 @@ export class Rig {
   async startHub(): Promise<void> {
     const config: HubConfig = { limits: this.#hubLimits, http: { host: "127.0.0.1", port: 0 } };
     const network = this.#network;
+    const env = this.#hubEnv;
     if (!network) {
-      this.hub = await spawn("hub-process.js", [String(this.port), JSON.stringify(config)]);
+      this.hub = await spawn("hub-process.js", [String(this.port), JSON.stringify(config)], { env });
       return;
     }
     const everywhere = { listen: { host: "0.0.0.0", port: HUB_PORT_IN_NETWORK }, insecureLan: true };
     const args = [String(HUB_PORT_IN_NETWORK), JSON.stringify({ ...config, ...everywhere }), network.door];
-    this.hub = await spawn("hub-process.js", args, { within: network.near });
+    this.hub = await spawn("hub-process.js", args, { within: network.near, env });
   }
 
   /** Memory of the hub, bytes, and where its page is. */
