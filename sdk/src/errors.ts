@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   HUB_UNSAFE_ADDRESS: "the hub would listen beyond this machine without authentication",
   SEND_DENIED: "the edge, or the hub for who asks, does not allow this frame",
   SEND_EXPIRED: "the frame was not on the bus before its time to live ended",
+  SEND_NO_ANSWER: "the edge did not answer in time: nobody can tell whether the frame was on the bus",
   SEND_NO_BUFFER: "the interface's transmit queue stayed full",
   SEND_BUS_OFF: "the controller is bus-off or the interface is down",
   SEND_FAILED: "the kernel or the edge refused the frame",

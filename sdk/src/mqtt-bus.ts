@@ -252,7 +252,7 @@ export class MqttBus extends BaseBus {
    * Asks the edge to send a frame. Resolves once the request is on its way to the hub; with `confirm` once the frame
    * was on the bus. A refusal that nobody waits for comes as an `error` event.
    *
-   * @throws CanfleetError `HUB_UNREACHABLE` without a connection, `SEND_*` with the edge's answer
+   * @throws CanfleetError `HUB_UNREACHABLE` without a connection, `SEND_*` with the edge's answer, `SEND_NO_ANSWER` without
    * @throws RangeError for a bus with "+", or a time to live outside 1–60,000 ms
    */
   async send(message: Message, options: SendOptions = {}): Promise<SendResult> {
@@ -338,7 +338,8 @@ export class MqttBus extends BaseBus {
     this.#pending.delete(key);
     const channel = `${this.#edge}/${this.#bus}`;
     for (const row of pending?.rows ?? []) {
-      row.reject(new CanfleetError("SEND_EXPIRED", `${channel}: no answer from the edge within the time to live`));
+      const text = `${channel}: no answer from the edge within the time to live: it may have been sent or not`;
+      row.reject(new CanfleetError("SEND_NO_ANSWER", text));
     }
   }
 

@@ -11,6 +11,7 @@ export interface HubReport {
   rss: number;
   /** undefined when it was started without HTTP. */
   httpUrl: string | undefined;
+  mqttUrl: string;
 }
 
 const port = Number(process.argv[2]);
@@ -30,7 +31,7 @@ process.once("SIGTERM", () => {
 });
 process.on("disconnect", () => process.exit(1));
 process.on("message", () => {
-  const report: HubReport = { rss: process.memoryUsage().rss, httpUrl: hub.httpUrl };
+  const report: HubReport = { rss: process.memoryUsage().rss, httpUrl: hub.httpUrl, mqttUrl: hub.mqttUrl };
   process.send?.(report);
 });
 writeSync(1, "ready\n");

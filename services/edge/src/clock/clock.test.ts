@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { HeardClock } from "@canfleet/sdk";
-import { EdgeClock, MAX_PATH_AGE_MS } from "./edge-clock.ts";
+import { EdgeClock, MAX_PATH_AGE_MS, SETTLING_MS } from "./edge-clock.ts";
 import { HubOffset } from "./hub-offset.ts";
 import { WallClock } from "./wall-clock.ts";
 
@@ -18,6 +18,23 @@ it("a request of unknown age has time left only while the way is known to be fre
   clock.echoed({ ...clock.ping(), clock: clock.id ^ 1 });
   assert.equal(clock.timeLeftMs(500, undefined), 0, "the ping of another run");
   clock.echoed(clock.ping());
+  assert.equal(clock.timeLeftMs(500, undefined), 0, "the broker may have been stalled, and reads what waited for it");
+  nowMs += SETTLING_MS - 1;
+  clock.echoed(clock.ping());
+  assert.equal(clock.timeLeftMs(500, undefined), 0);
+  nowMs += 1;
+  assert.equal(clock.timeLeftMs(500, undefined), 500);
+});
+
+it("a request of unknown age waits for what a broker may have kept back, after a new connection but not the first", () => {
+  let nowMs = 1_000;
+  const clock = new EdgeClock(() => nowMs);
+  clock.connected();
+  assert.equal(clock.timeLeftMs(500, undefined), 500);
+  nowMs += 500;
+  clock.connected();
+  assert.equal(clock.timeLeftMs(500, undefined), 0);
+  nowMs += SETTLING_MS;
   assert.equal(clock.timeLeftMs(500, undefined), 500);
 });
 

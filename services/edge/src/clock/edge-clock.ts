@@ -3,6 +3,11 @@ import type { ClockPing, EdgeTime } from "@canfleet/sdk";
 
 /** Longest time that a request of unknown age may have been on its way from the broker, ms. */
 export const MAX_PATH_AGE_MS = 2_000;
+/**
+ * What came to the broker while it was stalled itself, it reads when it goes on: within this time, ms. How long that had
+ * waited no ping tells.
+ */
+export const SETTLING_MS = 2_000;
 /** A time further ahead than this is none that the edge has told, ms: two clocks drift by less. */
 const MAX_AHEAD_MS = 1_000;
 
@@ -17,6 +22,8 @@ export class EdgeClock {
   readonly id = randomInt(2 ** 32);
   readonly #nowMs: () => number;
   #newestEchoMs = -Infinity;
+  /** Until then what comes may have waited at the broker while the way was stalled. */
+  #settledMs = -Infinity;
 
   /** @param nowMs a monotonic clock, ms from any moment on */
   constructor(nowMs: () => number = () => performance.now()) {
@@ -32,20 +39,28 @@ export class EdgeClock {
     return { clock: this.id, at: this.nowUs() };
   }
 
-  /** A new connection: what comes on it was sent after this. */
+  /** A new connection: what comes on it was sent after this, unless it waited at a broker that had stopped. */
   connected(): void {
+    const isFirst = this.#newestEchoMs === -Infinity;
     this.#newestEchoMs = this.#nowMs();
+    if (!isFirst) this.#settledMs = this.#newestEchoMs + SETTLING_MS;
   }
 
   /** Enters a ping that came back. */
   echoed({ clock, at }: ClockPing): void {
     const atMs = at / 1000;
-    if (clock === this.id && atMs <= this.#nowMs()) this.#newestEchoMs = Math.max(this.#newestEchoMs, atMs);
+    if (clock !== this.id || atMs > this.#nowMs()) return;
+    if (this.pathAgeMs > MAX_PATH_AGE_MS) this.#settledMs = this.#nowMs() + SETTLING_MS;
+    this.#newestEchoMs = Math.max(this.#newestEchoMs, atMs);
   }
 
   /** Upper bound of the time that what comes now was on its way from the broker, ms. */
   get pathAgeMs(): number {
     return this.#nowMs() - this.#newestEchoMs;
+  }
+
+  get #isFresh(): boolean {
+    return this.pathAgeMs <= MAX_PATH_AGE_MS && this.#nowMs() >= this.#settledMs;
   }
 
   /**
@@ -54,7 +69,7 @@ export class EdgeClock {
    * @param at the edge's time when the request was sent, where the sender told it
    */
   timeLeftMs(ttlMs: number, at: EdgeTime | undefined): number {
-    if (at === undefined) return this.pathAgeMs > MAX_PATH_AGE_MS ? 0 : ttlMs;
+    if (at === undefined) return this.#isFresh ? ttlMs : 0;
     const ageMs = this.#nowMs() - at.atUs / 1000;
     if (at.clock !== this.id || ageMs < -MAX_AHEAD_MS) return 0;
     return Math.min(ttlMs, ttlMs - ageMs);
