@@ -133,7 +133,7 @@ describe("faults of the network", { skip: networkProblem(), concurrency: true },
   it("R18 nothing is missing after a link that loses packets, and one that is slow", async (t) => {
     const network = await Network.start(t);
     const rig = await Rig.start(t, { network });
-    const spool = { dir: join(rig.folder, "spool"), segmentBytes: 65_536 };
+    const spool = { dir: join(rig.folder, "spool"), segmentBytes: 65_536, keepSeconds: 0 };
     const edge = await rig.startEdge("a", SLOW_LOAD, { ledger: { historyBytes: 65_536, spool } });
     await until("frames come", () => rig.ledger.total("delivered") > 0);
     let memory = 0;

@@ -48,6 +48,8 @@ export interface RigOptions extends Partial<MqttBusOptions> {
   network?: Network;
   /** The hub's, besides that of this process. */
   hubEnv?: Surroundings["env"];
+  /** The way that the complete subscriber takes to the hub's port. Default: straight. */
+  way?: (port: number) => Promise<string>;
 }
 
 /** Nobody else has ports in a namespace that was made just now. */
@@ -94,12 +96,13 @@ export class Rig {
     this.#hubEnv = hubEnv;
   }
 
-  static async start(t: Scope, { hubLimits = {}, network, hubEnv, ...options }: RigOptions = {}): Promise<Rig> {
+  static async start(t: Scope, { hubLimits = {}, network, hubEnv, way, ...options }: RigOptions = {}): Promise<Rig> {
     const rig = new Rig(hubLimits, network, hubEnv);
     t.after(() => rig.#end());
     rig.port = network ? await portToDoor(t, network.door) : await freePort();
     await rig.startHub();
-    rig.bus = await MqttBus.connect(rig.url, { edge: "+", bus: "+", order: "complete", ...options });
+    const url = (await way?.(rig.port)) ?? rig.url;
+    rig.bus = await MqttBus.connect(url, { edge: "+", bus: "+", order: "complete", ...options });
     rig.bus.on("batch", (batch, { channel }) => rig.ledger.delivered(batch, channel));
     rig.bus.on("loss", (loss) => rig.ledger.lost(loss));
     rig.bus.on("error", (error) => console.error(error));

@@ -26,7 +26,10 @@ export function withSpool(
 ): Partial<EdgeConfig> {
   return {
     hub: url,
-    ledger: { historyBytes: HISTORY_BYTES, spool: { dir: spoolOf(rig, name), segmentBytes: SEGMENT_BYTES, ...limits } },
+    ledger: {
+      historyBytes: HISTORY_BYTES,
+      spool: { dir: spoolOf(rig, name), segmentBytes: SEGMENT_BYTES, keepSeconds: 0, ...limits },
+    },
   };
 }
 

@@ -183,6 +183,7 @@ const ledger = group({
     maxBytes: whole(131_072, 2 ** 40, "bytes"),
     segmentBytes: whole(65_536, 64 * 1024 * 1024, "bytes"),
     maxAgeHours: number(0.001, 100_000, "hours"),
+    keepSeconds: number(0, 3_600, "s"),
     policy: oneOf("drop-oldest", "drop-newest"),
   }),
 });

@@ -7,8 +7,10 @@ export interface BatchStore {
   readonly isStarting: boolean;
   /** Epochs of which batches are there, the oldest first. */
   epochs(): readonly number[];
-  /** Numbers of this epoch that can be read, as far as is known, in order. */
+  /** Numbers of this epoch that can be read and that the hub does not have, as far as is known, in order. */
   within(epoch: number, from: number, to: number): Range[];
+  /** The first number from `from` on, below `to`, that can be read, whether the hub has it or not. */
+  firstKept(epoch: number, from: number, to: number): number | undefined;
   /** Takes a batch over. @returns false when it cannot, for now or by policy */
   append(batch: StoredBatch): boolean;
   /**
@@ -18,6 +20,6 @@ export interface BatchStore {
    *   `within` knows from then on
    */
   read(epoch: number, seq: number): StoredBatch | "later" | undefined;
-  /** What the hub has taken, or nobody will ever want again. */
+  /** What the hub has taken, or was given up. */
   settled(epoch: number, numbers: RangeSet): void;
 }

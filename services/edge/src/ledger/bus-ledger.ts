@@ -395,7 +395,7 @@ export class BusLedger {
   #nextOf(ask: Ask): StoredBatch | "later" | undefined {
     const to = ask.epoch === this.#options.epoch ? Math.min(ask.to, this.#end) : ask.to;
     while (ask.at < to) {
-      const stored = this.#options.store?.within(ask.epoch, ask.at, to)[0]?.[0] ?? Infinity;
+      const stored = this.#options.store?.firstKept(ask.epoch, ask.at, to) ?? Infinity;
       const kept = ask.epoch === this.#options.epoch ? this.#history.at(this.#history.placeOf(ask.at)) : undefined;
       const next = Math.min(stored, Math.max(kept?.seq ?? Infinity, ask.at), to);
       this.#skip(ask, next);

@@ -79,7 +79,7 @@ export class BusSpool implements BatchStore {
     this.#host = host;
     this.#losses = losses;
     this.#reader = new SegmentReader(host.folder, (segment, missing) => {
-      for (const [from, to] of missing) this.lose(segment.id.epoch, from, to);
+      for (const [from, to] of missing) this.#unreadable(segment, from, to);
       host.ready();
     });
   }
@@ -116,6 +116,16 @@ export class BusSpool implements BatchStore {
     return this.#wanted.get(epoch)?.within(from, to) ?? [];
   }
 
+  firstKept(epoch: number, from: number, to: number): number | undefined {
+    const ofEpoch = this.segments.filter(({ id }) => id.epoch === epoch).map(({ numbers }) => numbers);
+    let first = this.within(epoch, from, to)[0]?.[0];
+    for (const numbers of ofEpoch) {
+      const next = numbers.within(from, first ?? to)[0]?.[0];
+      if (next !== undefined) first = next;
+    }
+    return first;
+  }
+
   append(batch: StoredBatch): boolean {
     const bytes = RECORD_BYTES + batch.payload.length;
     if (!this.#host.takes(bytes)) return false;
@@ -139,7 +149,13 @@ export class BusSpool implements BatchStore {
     const segment = this.segments.find(({ id, numbers }) => id.epoch === epoch && numbers.has(seq, seq + 1));
     const batch = segment && this.#reader.read(segment, seq);
     if (batch === undefined) this.lose(epoch, seq, seq + 1);
+    if (batch === undefined) segment?.numbers.delete(seq, seq + 1);
     return batch;
+  }
+
+  #unreadable(segment: Segment, from: number, to: number): void {
+    this.lose(segment.id.epoch, from, to);
+    segment.numbers.delete(from, to);
   }
 
   settled(epoch: number, numbers: RangeSet): void {

@@ -11,7 +11,9 @@ export class Segment {
   readonly file: string;
   /** Bytes of the file that count. */
   size = HEADER_BYTES;
-  /** Numbers of all batches in it, wanted or not. */
+  /** When it was first seen that the hub has all of it, ms; undefined: it has not. */
+  settledAtMs: number | undefined;
+  /** Numbers of all batches in it that can be read as far as is known, wanted or not. */
   readonly numbers = new RangeSet();
   /** When its first batch was written, µs since 1970. */
   oldestUs: number | undefined;

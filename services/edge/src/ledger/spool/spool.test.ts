@@ -32,6 +32,7 @@ function open(folder: string, options: Partial<SpoolOptions> = {}) {
     maxBytes: 1_000_000,
     segmentBytes: 20_000,
     maxAgeMs: undefined,
+    keepMs: 0,
     policy: "drop-oldest",
     log: () => undefined,
     onReady: () => undefined,

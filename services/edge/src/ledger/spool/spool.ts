@@ -46,6 +46,8 @@ export interface SpoolOptions {
   segmentBytes: number;
   /** Batches older than this are dropped, ms; undefined: no limit. */
   maxAgeMs: number | undefined;
+  /** What the hub has taken stays this long, ms. */
+  keepMs: number;
   policy: SpoolPolicy;
   log: EdgeLog;
   /** Something can be read that could not be before. */
@@ -98,6 +100,15 @@ export class Spool implements SpoolHost {
     return this.#segments().reduce((sum, { size }) => sum + size, 0);
   }
 
+  /** Bytes of the segments that are not only kept for those who come back later. */
+  get #neededBytes(): number {
+    return this.#segments().reduce((sum, segment) => (this.#isNeeded(segment) ? sum + segment.size : sum), 0);
+  }
+
+  #isNeeded(segment: Segment): boolean {
+    return this.#buses.get(segment.id.bus)?.isWanted(segment) ?? true;
+  }
+
   get #queuedBytes(): number {
     let bytes = 0;
     for (const bus of this.#buses.values()) bytes += bus.queuedBytes;
@@ -112,7 +123,7 @@ export class Spool implements SpoolHost {
     const { maxBytes, policy } = this.#options;
     const queued = this.#queuedBytes + bytes;
     if (queued > MAX_QUEUED_BYTES) return false;
-    const isOver = policy === "drop-newest" && this.bytes + queued > maxBytes;
+    const isOver = policy === "drop-newest" && this.#neededBytes + queued > maxBytes;
     if (isOver) this.#tellFull("the newest batches are");
     return !isOver;
   }
@@ -242,11 +253,19 @@ export class Spool implements SpoolHost {
     }
   }
 
+  /** What the hub has stays for a while, but not at the end, and not where there may be no room. */
   async #deleteSettled(): Promise<void> {
+    const keepMs = this.#isClosing || this.state === "failed" ? 0 : this.#options.keepMs;
+    const nowMs = performance.now();
     for (const bus of this.#buses.values()) {
-      for (const segment of bus.segments) if (!bus.isWanted(segment)) await this.#delete(segment);
+      for (const segment of bus.segments) {
+        if (bus.isWanted(segment)) segment.settledAtMs = undefined;
+        else segment.settledAtMs ??= nowMs;
+        const keptMs = segment.settledAtMs === undefined ? -1 : nowMs - segment.settledAtMs;
+        if (keptMs >= keepMs || (keptMs >= 0 && segment.numbers.rangeCount === 0)) await this.#delete(segment);
+      }
     }
-    if (this.#isFull && this.bytes < this.#options.maxBytes / 2) this.#isFull = false;
+    if (this.#isFull && this.#neededBytes < this.#options.maxBytes / 2) this.#isFull = false;
   }
 
   async #dropOld(): Promise<void> {
@@ -259,12 +278,13 @@ export class Spool implements SpoolHost {
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    if (this.#options.policy === "drop-newest") return;
     while (this.bytes + bytes > this.#options.maxBytes) {
-      const [first, ...others] = this.#segments();
-      if (!first) return;
-      this.#tellFull("the oldest batches are");
-      await this.#delete(others.reduce((a, b) => (b.id.ordinal < a.id.ordinal ? b : a), first));
+      const all = this.#segments();
+      const settled = oldestOf(all.filter((segment) => !this.#isNeeded(segment)));
+      const oldest = settled ?? (this.#options.policy === "drop-newest" ? undefined : oldestOf(all));
+      if (!oldest) return;
+      if (!settled) this.#tellFull("the oldest batches are");
+      await this.#delete(oldest);
     }
   }
 
@@ -373,6 +393,10 @@ export class Spool implements SpoolHost {
     });
     return { written, placed };
   }
+}
+
+function oldestOf(segments: readonly Segment[]): Segment | undefined {
+  return segments.reduce<Segment | undefined>((a, b) => (a && a.id.ordinal < b.id.ordinal ? a : b), undefined);
 }
 
 function uptimeMs(): number {
