@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { EdgeConfig } from "@canfleet/edge";
 import type { EdgeSettings } from "./config/schema.ts";
 import { edgeConfig } from "./edge-options.ts";
 import { parseCommand } from "./parse.ts";
 import { EDGE } from "./table/run.ts";
+import { serviceSpoolFolder } from "./spool-folder.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Without a spool, unless the line or the settings say something of it. */
@@ -78,10 +82,32 @@ describe("an edge's command line", () => {
     assert.equal(spoolOf("can0 --spool /s", none), "/s");
     assert.equal(spoolOf("can0 --spool off", { ledger: { spool: { dir: "/s" } } }), undefined);
     assert.equal(spoolOf("can0 host 5000 --spool /s", none), undefined, "no hub, no spool");
+    const service = (line: string, settings: EdgeSettings = {}): unknown => {
+      const words = line.split(" ");
+      return edgeConfig(parseCommand(EDGE, words), settings, "/state/spool").ledger?.spool;
+    };
+    assert.deepEqual(service("can0"), { dir: "/state/spool", maxAgeHours: 168 });
+    assert.deepEqual(service("can0 --spool /s"), { dir: "/s" });
+    assert.equal(service("can0 --spool off"), undefined);
+    assert.equal(service("can0", { ledger: { spool: { dir: "off" } } }), undefined);
+    assert.deepEqual(service("can0", { ledger: { spool: { maxAgeHours: 2 } } }), {
+      dir: "/state/spool",
+      maxAgeHours: 2,
+    });
+    assert.equal(service("can0 host 5000"), undefined, "no hub, no spool");
     const settings = { ledger: { historyBytes: 100_000, spool: { dir: "/s", policy: "drop-newest" as const } } };
     assert.deepEqual(config("can0", settings).ledger, {
       historyBytes: 100_000,
       spool: { dir: "/s", policy: "drop-newest" },
     });
+  });
+
+  it("finds a service's folder where its unit has one that can be written", (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "canfleet-state-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    assert.equal(serviceSpoolFolder({ STATE_DIRECTORY: `${folder}:/other` }), join(folder, "spool"));
+    assert.equal(serviceSpoolFolder({ STATE_DIRECTORY: join(folder, "gone") }), undefined);
+    assert.equal(serviceSpoolFolder({ STATE_DIRECTORY: "" }), undefined);
+    assert.equal(serviceSpoolFolder({ XDG_STATE_HOME: folder }), undefined);
   });
 });

@@ -14,7 +14,11 @@ type EdgeArguments = Arguments<typeof EDGE>;
  *
  * @throws UsageError naming the argument that is wrong
  */
-export function edgeConfig({ options, positionals }: EdgeArguments, settings: EdgeSettings): EdgeConfig {
+export function edgeConfig(
+  { options, positionals }: EdgeArguments,
+  settings: EdgeSettings,
+  unaskedSpool?: string,
+): EdgeConfig {
   const [channel, host, port] = positionals;
   const channels = [...(channel === undefined ? [] : [channel]), ...options.bus];
   const buses = channels.length > 0 ? channels.map((text) => busOf(text, options)) : fileBuses(settings, options);
@@ -32,7 +36,7 @@ export function edgeConfig({ options, positionals }: EdgeArguments, settings: Ed
     ...(base === undefined ? {} : { base }),
     ...sendOff(options["send-off"] ?? settings.sendOffFile),
     ...fromFile(settings),
-    ...(hub === undefined ? {} : ledgerOf(settings, options.spool)),
+    ...(hub === undefined ? {} : ledgerOf(settings, options.spool, unaskedSpool)),
   };
 }
 
@@ -44,8 +48,9 @@ function fromFile({ bridges, batch }: EdgeSettings): Pick<EdgeConfig, "bridges" 
 function ledgerOf(
   { ledger: { spool: inSettings, ...limits } = {} }: EdgeSettings,
   flag: string | undefined,
+  unasked: string | undefined,
 ): Pick<EdgeConfig, "ledger"> {
-  const spool = spoolConfig(flag, inSettings);
+  const spool = spoolConfig(flag, inSettings, unasked);
   if (!spool && Object.keys(limits).length === 0) return {};
   return { ledger: { ...limits, ...(spool && { spool }) } };
 }

@@ -7,6 +7,7 @@ import { readLogin } from "../login.ts";
 import { chooseLogFormat } from "../service-log.ts";
 import { serve, type Service } from "../service.ts";
 import type { EDGE } from "../table/run.ts";
+import { serviceSpoolFolder } from "../spool-folder.ts";
 import { readTls } from "../tls-files.ts";
 
 /** `canfleet edge` */
@@ -17,7 +18,7 @@ export async function runEdge(args: Arguments<typeof EDGE>, context: Context): P
   const settings = await loadSettings({ env, cwd, file: args.options.config });
   const format = chooseLogFormat(terminal, choice, settings.edge.log?.format);
   const login = await readLogin(settings.edge, cwd);
-  const config: EdgeConfig = { ...edgeConfig(args, settings.edge), login };
+  const config: EdgeConfig = { ...edgeConfig(args, settings.edge, serviceSpoolFolder(env)), login };
   if (config.hub !== undefined) config.tls = await readTls(config.hub, args.options, settings.edge.tls, cwd);
   const start = async (): Promise<Service> => {
     let onEnd = (): void => undefined;
@@ -52,6 +53,7 @@ function whatRuns(name: string, config: EdgeConfig): string {
   if (config.hub !== undefined) {
     const first = config.buses[0];
     lines.push(`  hub ${config.hub}`);
+    if (config.ledger?.spool) lines.push(`  spool ${config.ledger.spool.dir}`);
     if (first)
       lines.push(`Try: canfleet dump ${name}/${first.name ?? defaultBusName(first.channel)} --hub ${config.hub}`);
   }

@@ -91,7 +91,7 @@ export const EDGE = defineCommand({
     spool: {
       kind: "text",
       value: "DIR",
-      help: "folder on disk for what no hub takes, this edge's alone (off)",
+      help: "folder on disk for what no hub takes, this edge's alone, or off (a service's own)",
     },
     listen: {
       kind: "text",
