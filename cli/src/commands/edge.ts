@@ -33,7 +33,7 @@ export async function runEdge(args: Arguments<typeof EDGE>, context: Context): P
       await edge.close();
       terminal.say(summary(edge));
     };
-    return { ended, close };
+    return { ended, close, standstill: () => edge.standstill() };
   };
   return serve(start, context);
 }

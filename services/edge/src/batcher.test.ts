@@ -118,6 +118,16 @@ describe("Batcher", () => {
     assert.equal(taken.length, 1);
   });
 
+  it("tells for how long its oldest frame has waited", () => {
+    const { batcher } = rig();
+    assert.equal(batcher.waitingMs(performance.now() + 20_000), 0);
+    batcher.add(numbered(0, [10]));
+    const waitingMs = batcher.waitingMs(performance.now() + 20_000);
+    assert.ok(waitingMs >= 20_000 && waitingMs < 80_000, `${waitingMs}`);
+    batcher.flush();
+    assert.equal(batcher.waitingMs(performance.now() + 20_000), 0);
+  });
+
   it("states what its taker has lost, beside what the kernel lost", () => {
     const { batcher, taken, next } = rig();
     batcher.add(numbered(0, [1, 2, 3, 4]));

@@ -26,6 +26,8 @@ export class Batcher {
   readonly #pending: FrameBatch;
   #lost: Losses = {};
   #timer: NodeJS.Timeout | undefined;
+  /** When the oldest frame that waits came. */
+  #waitingSinceMs = 0;
   #urgent: readonly CanFilter[] = [];
 
   constructor(limits: BatchLimits, taker: BatchTaker) {
@@ -51,7 +53,14 @@ export class Batcher {
       if (row < batch.count || this.#isFull()) this.flush();
     }
     if (this.#urgent.length > 0 && this.#hasUrgent(batch)) this.flush();
-    if (this.#pending.count > 0) this.#timer ??= setTimeout(() => this.flush(), this.#limits.maxAgeMs);
+    if (this.#pending.count === 0 || this.#timer !== undefined) return;
+    this.#waitingSinceMs = performance.now();
+    this.#timer = setTimeout(() => this.flush(), this.#limits.maxAgeMs);
+  }
+
+  /** For how long the oldest frame has waited for its batch to close, ms; 0 when none waits. */
+  waitingMs(nowMs: number): number {
+    return this.#timer === undefined ? 0 : nowMs - this.#waitingSinceMs;
   }
 
   #hasUrgent(batch: FrameBatch): boolean {

@@ -24,6 +24,8 @@ import { VERSION } from "./version.ts";
 import type { EdgeLog } from "./log.ts";
 
 const STATUS_INTERVAL_MS = 1000;
+/** Work that should be done by now and was not for this long stands still, ms; a batch is open for a second at most. */
+const STANDSTILL_MS = 10_000;
 /** How long a hub gets to acknowledge the last batches of an edge that ends, ms. */
 const SETTLE_MS = 500;
 
@@ -65,6 +67,7 @@ export class Edge {
   readonly #sendSwitch: SendSwitch | undefined;
   readonly #spool: Spool | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
+  #tickedMs = performance.now();
   #closing: Promise<void> | undefined;
 
   private constructor(config: CheckedConfig, events: EdgeEvents) {
@@ -282,6 +285,7 @@ export class Edge {
   }
 
   #tick(): void {
+    this.#tickedMs = performance.now();
     const stepUs = this.#wallClock.look();
     if (stepUs !== 0) this.#events.log(`the clock of this machine was set by ${signed(stepUs / 1e6)} s`);
     for (const bus of this.#buses) {
@@ -336,6 +340,17 @@ export class Edge {
         { received: bus.relay.counters.received, ...bus.relay.transmitter.counters, lost: this.#losses(bus) },
       ]),
     );
+  }
+
+  /**
+   * What of the edge's own work stands still; undefined when nothing does. A bus that is down and a hub that is away are no
+   * fault of it.
+   */
+  standstill(): string | undefined {
+    const nowMs = performance.now();
+    if (nowMs - this.#tickedMs > STANDSTILL_MS) return "the status of its buses";
+    const stuck = this.#buses.find(({ batcher }) => (batcher?.waitingMs(nowMs) ?? 0) > STANDSTILL_MS);
+    return stuck && `frames of ${stuck.relay.name}`;
   }
 
   /** Ends capture, sends out what is pending, says goodbye to hosts and hub. Takes at most 2 s. */

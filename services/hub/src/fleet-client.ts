@@ -1,5 +1,6 @@
 import { edgeTopic, busTopic, HubConnection, messageOf, type HubLogin, type HubTls } from "@canfleet/sdk";
 import type { Fleet } from "./fleet.ts";
+import { ALIVE_TOPIC } from "./policy.ts";
 import type { HubLog } from "./log.ts";
 
 /** Time to the next attempt when the broker did not take the subscriptions, ms. */
@@ -42,6 +43,11 @@ export class FleetClient {
   /** Whether it has subscribed to what it follows. */
   get isSubscribed(): boolean {
     return this.#subscribed;
+  }
+
+  /** A message goes to the broker and its acknowledgement comes back. @throws CanfleetError `HUB_UNREACHABLE` */
+  async roundTrip(): Promise<void> {
+    await this.#connection.publishConfirmed(ALIVE_TOPIC, "", false);
   }
 
   /**

@@ -214,6 +214,16 @@ describe("the hub", { timeout: 60_000 }, () => {
     assert.match((await get(hub, "/metrics")).body, /^canfleet_hub_broker_up 0$/m);
   });
 
+  it("finds that nothing stands still while its broker answers, and that its broker does when it does not", async (t) => {
+    const hub = await startHub(t);
+    const inFront = await startHub(t, { brokerUrl: hub.mqttUrl });
+    assert.equal(await hub.standstill(), undefined);
+    assert.doesNotMatch((await get(hub, "/metrics")).body, /^canfleet_hub_refused_total\{.*\} [1-9]/m);
+    await hub.close();
+    assert.match((await hub.standstill()) ?? "", /not reachable|not connected|closed|unreachable|reach/);
+    assert.equal(await inFront.standstill(), undefined, "another broker is no fault of the hub");
+  });
+
   it("closes with clients connected, and frees its ports", async (t) => {
     const hub = await Hub.start({ listen: LOCAL, http: LOCAL });
     await connectClient(t, hub.mqttUrl);

@@ -1,4 +1,4 @@
-import { assertBase, CanfleetError, DEFAULT_BASE, redactUrls, type HubTls } from "@canfleet/sdk";
+import { assertBase, CanfleetError, DEFAULT_BASE, messageOf, redactUrls, type HubTls } from "@canfleet/sdk";
 import type { AccessControl } from "./access/access-control.ts";
 import { formatAddress, reachable, type HostPort } from "./address.ts";
 import { openToAll } from "./authorization.ts";
@@ -71,6 +71,7 @@ interface HubUrls {
   http: string | undefined;
   mqtts: string | undefined;
   https: string | undefined;
+  standstill: () => Promise<string | undefined>;
 }
 
 /** A hub: an embedded MQTT broker, or a client of another one, with a page, an API and metrics. */
@@ -83,8 +84,10 @@ export class Hub {
   readonly mqttsUrl: string | undefined;
   readonly httpsUrl: string | undefined;
   readonly #closers: (() => Promise<void>)[];
+  readonly #standstill: () => Promise<string | undefined>;
 
   private constructor(urls: HubUrls, closers: (() => Promise<void>)[]) {
+    this.#standstill = urls.standstill;
     this.mqttUrl = urls.mqtt;
     this.httpUrl = urls.http;
     this.mqttsUrl = urls.mqtts;
@@ -107,6 +110,15 @@ export class Hub {
       await closeAll(closers);
       throw error;
     }
+  }
+
+  /**
+   * What of the hub's own work stands still; undefined when nothing does. A message goes from a client of the hub's own through
+   * its socket, the packet check and the broker, and is acknowledged. An external broker that is away is no fault of the hub.
+   * Resolves when the answer is there, which may be never.
+   */
+  standstill(): Promise<string | undefined> {
+    return this.#standstill();
   }
 
   /**
@@ -162,7 +174,8 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   const access = await openChecked(config, base, closers);
   const plan = planTls(config);
   const keys = plan && (await openKeys(plan, closers, log));
-  const urls: HubUrls = { mqtt: "", http: undefined, mqtts: undefined, https: undefined };
+  const standstill = (): Promise<undefined> => Promise.resolve(undefined);
+  const urls: HubUrls = { mqtt: "", http: undefined, mqtts: undefined, https: undefined, standstill };
   const mqtt: Listener[] = [];
   const listening = (scheme: string, listener: Listener): string => {
     closers.unshift(() => listener.close());
@@ -200,6 +213,7 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
 
   const readiness = new Readiness([fleetClient, taker]);
   closers.push(() => drain({ readiness, mqtt, broker, taker, fleetClient }));
+  urls.standstill = () => standstillOf(broker, fleetClient);
   urls.mqtt = mqttUrl;
   if (config.http === false) return urls;
   const meter = openMeter(closers);
@@ -208,6 +222,17 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
   if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }, bounds));
   return urls;
+}
+
+/** What stands still of a broker of our own. */
+async function standstillOf(broker: Broker | undefined, fleetClient: FleetClient): Promise<string | undefined> {
+  if (!broker) return undefined;
+  try {
+    await fleetClient.roundTrip();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 /** Access control, and whether the hub may listen where it is to. */

@@ -1,6 +1,9 @@
 import { isBusName, isEdgeName } from "@canfleet/sdk";
 import { filterMatches } from "./topic-filter.ts";
 
+/** Where the hub sends to see whether it is alive. Nobody may subscribe to it. */
+export const ALIVE_TOPIC = "$SYS/canfleet/alive";
+
 /** Why something was refused; the words are label values in `/metrics`. */
 export const REFUSALS = ["retained", "retain-topic", "reserved", "name", "filter", "full", "qos2", "identity"] as const;
 export type Refusal = (typeof REFUSALS)[number];
@@ -39,6 +42,7 @@ export class Policy {
 
   /** Why a PUBLISH, or a will, is refused; undefined when it is not. */
   refusePublish(topic: string, retain: boolean): Refusal | undefined {
+    if (topic === ALIVE_TOPIC && !retain) return undefined;
     // Also what a mosquitto bridge says of itself, `$SYS/broker/connection/…`: it must not cost it its connection.
     if (topic.startsWith("$")) return "reserved";
     if (!retain && this.#validTopics.has(topic)) return undefined;

@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "can_socket.h"
+#include "notify.h"
 #include "periodic.h"
 
 /*
@@ -531,6 +532,22 @@ static napi_value addon_close(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* Bytes of a path and of what is told; the kernel takes no longer path. */
+#define MAX_NOTIFY_PATH 128
+#define MAX_NOTIFY_TEXT 1024
+
+/* notify(socket, text) -> name of the error, or "" */
+static napi_value addon_notify(napi_env env, napi_callback_info info) {
+  size_t argc = 2, path_length, text_length;
+  napi_value argv[2];
+  char path[MAX_NOTIFY_PATH], text[MAX_NOTIFY_TEXT];
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 2 ||
+      napi_get_value_string_utf8(env, argv[0], path, sizeof path, &path_length) != napi_ok ||
+      napi_get_value_string_utf8(env, argv[1], text, sizeof text, &text_length) != napi_ok)
+    return type_error(env, "notify(socket, text)");
+  return name_of(env, -notify_send(path, path_length, text, text_length));
+}
+
 NAPI_MODULE_INIT() {
   const struct {
     const char *name;
@@ -538,7 +555,7 @@ NAPI_MODULE_INIT() {
   } functions[] = {
       {"open", addon_open},     {"describe", addon_describe},      {"probe", addon_probe}, {"send", addon_send},
       {"refusal", addon_refusal}, {"setFilters", addon_set_filters}, {"startPeriodic", addon_start_periodic},
-      {"stopPeriodic", addon_stop_periodic}, {"close", addon_close},
+      {"stopPeriodic", addon_stop_periodic}, {"close", addon_close},              {"notify", addon_notify},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

@@ -88,6 +88,8 @@ export interface NativeAddon {
   ): string;
   /** May be called again. */
   stopPeriodic(handle: NativeHandle, slot: number): void;
+  /** Sends a datagram to a UNIX socket; see `notify.ts`. Returns the name of the error, or nothing. */
+  notify(socket: string, text: string): string;
   /** Nothing is called any more; periodic sends end. May be called again. */
   close(handle: NativeHandle): void;
 }
