@@ -67,24 +67,28 @@ describe("clients that want a hub's end", { timeout: 600_000 }, () => {
 
   it("S04 packets and requests that come too slowly end their connection", async () => {
     const hub = await HostileHub.start("limits: { connectTimeoutMs: 4000 }");
-    const slow = await hub.socket();
-    for (const byte of connect({ id: "slow".repeat(10) })) {
-      if (!slow.writable) break;
-      slow.write(Buffer.of(byte));
-      await Promise.race([sleep(200), happens(slow)]);
-    }
-    await happens(slow);
-    await until("it is counted", async () => (await hub.metric(CUTS, "connect-timeout")) > 0);
-
-    // The head of a request that never ends.
-    const { hostname, port } = new URL(hub.httpUrl);
-    const late = request({ hostname, port, agent: false });
-    late.on("error", () => undefined);
-    late.once("socket", (socket) =>
-      socket.once("connect", () => socket.write("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")),
-    );
-    await until("it is cut", async () => (await hub.metric(CUTS, "http-timeout")) > 0);
-    late.destroy();
+    const drip = async (): Promise<void> => {
+      const slow = await hub.socket();
+      for (const byte of connect({ id: "slow".repeat(10) })) {
+        if (!slow.writable) break;
+        slow.write(Buffer.of(byte));
+        await Promise.race([sleep(200), happens(slow)]);
+      }
+      await happens(slow);
+      await until("it is counted", async () => (await hub.metric(CUTS, "connect-timeout")) > 0);
+    };
+    /** The head of a request that never ends. */
+    const linger = async (): Promise<void> => {
+      const { hostname, port } = new URL(hub.httpUrl);
+      const late = request({ hostname, port, agent: false });
+      late.on("error", () => undefined);
+      late.once("socket", (socket) => {
+        socket.once("connect", () => socket.write("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"));
+      });
+      await until("it is cut", async () => (await hub.metric(CUTS, "http-timeout")) > 0);
+      late.destroy();
+    };
+    await Promise.all([drip(), linger()]);
     assert.equal(hub.program.ended, undefined, hub.program.stderr);
   });
 

@@ -77,6 +77,19 @@ describe("access control", { timeout: 120_000 }, () => {
     await control.identify(shown("alice", "wrong"));
     await control.identify(shown("nobody", "wrong"));
     assert.deepEqual(costs, [CHEAP, CHEAP]);
+    // In turns, each from an address of its own, so that nobody is turned away; the figures decide nothing.
+    const tookMs: { [username: string]: number[] } = { alice: [], nobody: [] };
+    for (let i = 0; i < 200; i++) {
+      for (const username of ["alice", "nobody"]) {
+        const startMs = performance.now();
+        const address = `192.0.2.${i}`;
+        assert.equal(await control.identify(shown(username, "wrong", { address })), "wrong");
+        tookMs[username]!.push(performance.now() - startMs);
+      }
+    }
+    assert.equal(costs.length, 2 + 400);
+    const [known, unknown] = ["alice", "nobody"].map((name) => tookMs[name]!.sort((a, b) => a - b)[100]!.toFixed(3));
+    console.log(`S09: median of 200: wrong password ${known} ms, unknown user ${unknown} ms`);
   });
 
   it("turns an address away that guesses, and no other, and no token", async (t) => {
