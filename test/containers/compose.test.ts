@@ -12,7 +12,7 @@ const VARIANTS = ["can0", "mosquitto", "monitoring"];
 const EDGES = ["boat", "car"];
 /** Healthy within: three checks of the image and a slow start, ms. */
 const LIMIT_MS = 120_000;
-const METRIC = /\bcanfleet_[a-z_]+/g;
+const METRIC = /\b(?:canfleet|process|nodejs)_[a-z0-9_]+/g;
 
 function files(...variants: string[]): string[] {
   return ["compose.yaml", ...variants.map((name) => `containers/${name}.yaml`)].flatMap((file) => ["-f", file]);
