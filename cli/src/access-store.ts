@@ -1,19 +1,19 @@
 import { mkdir } from "node:fs/promises";
-import { resolve } from "node:path";
 import {
   ACCESS_NAME_WANTED,
   accessFilePath,
   isAccessName,
   parseSendGrant,
   readAccessFile,
-  writeAccessFile,
+  updateAccessFile,
+  type AccessDraft,
   type AccessEntry,
   type AccessList,
   type Role,
 } from "@canfleet/hub";
-import { loadSettings } from "./config/load.ts";
 import { EDGE_NAME_WANTED } from "./config/schema.ts";
 import type { Context } from "./context.ts";
+import { dataFolder } from "./data-folder.ts";
 import { fileError } from "./file-error.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -24,46 +24,46 @@ export interface AccessFlags {
   readonly send: readonly string[];
 }
 
-/** access.json of one hub, read; what is changed is in the file after `save`. */
+/** access.json of one hub, as it was when it was read. */
 export class AccessStore {
-  readonly users: Map<string, AccessList["users"] extends ReadonlyMap<string, infer U> ? U : never>;
-  readonly tokens: Map<string, AccessList["tokens"] extends ReadonlyMap<string, infer T> ? T : never>;
-  /** Whether there was no such file: a hub that runs already has not asked anybody who he is. */
-  readonly isNew: boolean;
+  readonly users: AccessList["users"];
+  readonly tokens: AccessList["tokens"];
   readonly #folder: string;
 
   private constructor(folder: string, list: AccessList | undefined) {
     this.#folder = folder;
-    this.isNew = list === undefined;
-    this.users = new Map(list?.users);
-    this.tokens = new Map(list?.tokens);
+    this.users = list?.users ?? new Map();
+    this.tokens = list?.tokens ?? new Map();
   }
 
   /**
    * @throws UsageError when no folder is named
    * @throws CanfleetError `CONFIG_INVALID` for a file that is wrong, or that others can read
    */
-  static async open({ data }: Pick<AccessFlags, "data">, { env, cwd }: Context): Promise<AccessStore> {
-    const folder = data ?? (await loadSettings({ env, cwd })).hub.data;
-    if (folder === undefined)
-      throw new UsageError("which hub? --data DIR names the folder that canfleet hub --data has");
-    const path = resolve(cwd, folder);
-    return new AccessStore(path, await readAccessFile(accessFilePath(path)));
+  static async open(flags: Pick<AccessFlags, "data">, context: Context): Promise<AccessStore> {
+    const folder = await dataFolder(flags.data, context);
+    return new AccessStore(folder, await readAccessFile(accessFilePath(folder)));
   }
 
-  /** @throws UsageError when somebody is called that already */
-  assertFree(name: string): void {
-    if (this.users.has(name) || this.tokens.has(name)) throw new UsageError(`there is a ${name} already`);
-  }
-
-  async save(): Promise<void> {
+  /**
+   * Changes the file as it is now, while no other command does.
+   *
+   * @param change throws what it does not like; then nothing is written
+   * @returns whether there was no file before: a hub that runs already has not asked anybody who he is
+   */
+  async update(change: (draft: AccessDraft) => void): Promise<boolean> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     } catch (error) {
       throw fileError(this.#folder, error);
     }
-    await writeAccessFile(accessFilePath(this.#folder), { users: this.users, tokens: this.tokens });
+    return updateAccessFile(accessFilePath(this.#folder), change);
   }
+}
+
+/** @throws UsageError when somebody is called that already */
+export function assertFree({ users, tokens }: AccessList, name: string): void {
+  if (users.has(name) || tokens.has(name)) throw new UsageError(`there is a ${name} already`);
 }
 
 /** @throws UsageError naming the flag that is wrong */
@@ -95,9 +95,11 @@ export function listEntries(entries: ReadonlyMap<string, AccessEntry>, json: boo
     .join("");
 }
 
-/** @throws UsageError when there is nobody of that name */
-export function removeEntry(entries: Map<string, AccessEntry>, name: string): void {
-  if (!entries.delete(name)) throw new UsageError(`there is no ${name}`);
+/** The entry of that name. @throws UsageError when there is nobody */
+export function assertKnown<E>(entries: ReadonlyMap<string, E>, name: string): E {
+  const entry = entries.get(name);
+  if (entry === undefined) throw new UsageError(`there is no ${name}`);
+  return entry;
 }
 
 /** The name that an action needs. @throws UsageError */

@@ -65,6 +65,16 @@ describe("who may what at a hub", { timeout: 180_000 }, () => {
     assert.ok(!kept.includes(CANARY) && !kept.includes(token.trim()));
   });
 
+  it("is added by several commands at once, and nobody is lost", async () => {
+    const names = Array.from({ length: 6 }, (_, i) => `user-${i}`);
+    const adding = names.map((name) => runWell(`user add ${name} --data crowd`, {}, `${CANARY}\n`));
+    await Promise.all([...adding, place.run(["token", "add", "t", "--data", "crowd"])]);
+    const added = (await runWell("user ls --data crowd")).split("\n").map((line) => line.split(" ")[0]);
+    assert.deepEqual(added, [...names, ""]);
+    assert.match(await runWell("token ls --data crowd"), /^t /);
+    assert.deepEqual(await readdir(join(place.folder, "crowd")), ["access.json"]);
+  });
+
   for (const [line, says, input] of [
     ["user add eve --data x", /at least 8 characters/, "short\n"],
     ["user add Eve! --data x", /name Eve!: expected/, `${CANARY}\n`],

@@ -1,5 +1,5 @@
 import { makeToken } from "@canfleet/hub";
-import { AccessStore, listEntries, nameFor, newEntry, removeEntry } from "../access-store.ts";
+import { AccessStore, assertFree, assertKnown, listEntries, nameFor, newEntry } from "../access-store.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
 import { EXIT_DONE } from "../exit-codes.ts";
@@ -20,17 +20,22 @@ export async function runToken({ options, positionals }: Arguments<typeof TOKEN>
   }
   const known = nameFor(action, name);
   if (action === "rm") {
-    removeEntry(store.tokens, known);
-    await store.save();
+    assertKnown(store.tokens, known);
+    await store.update(({ tokens }) => {
+      assertKnown(tokens, known);
+      tokens.delete(known);
+    });
     return EXIT_DONE;
   }
-  store.assertFree(known);
+  const entry = newEntry(known, options);
   const { token, sha256 } = makeToken();
-  store.tokens.set(known, { ...newEntry(known, options), sha256 });
-  await store.save();
+  const isNew = await store.update((draft) => {
+    assertFree(draft, known);
+    draft.tokens.set(known, { ...entry, sha256 });
+  });
   // Only now: a token that is not kept would be worth nothing.
   terminal.write(`${token}\n`);
   terminal.say("the token is shown this once; keep it in a file of mode 600");
-  if (store.isNew) terminal.say("from now on this hub asks everybody; start it again if it runs");
+  if (isNew) terminal.say("from now on this hub asks everybody; start it again if it runs");
   return EXIT_DONE;
 }

@@ -1,5 +1,5 @@
 import { hashPassword } from "@canfleet/hub";
-import { AccessStore, listEntries, nameFor, newEntry, removeEntry } from "../access-store.ts";
+import { AccessStore, assertFree, assertKnown, listEntries, nameFor, newEntry } from "../access-store.ts";
 import { newPassword } from "../ask-password.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
@@ -27,22 +27,17 @@ async function change(
   store: AccessStore,
   context: Context,
 ): Promise<void> {
-  if (action === "rm") removeEntry(store.users, name);
-  else if (action === "add") {
-    store.assertFree(name);
-    const entry = newEntry(name, options);
-    store.users.set(name, {
-      ...entry,
-      password: await hashPassword(await newPassword(options["password-file"], context)),
-    });
-  } else {
-    const user = store.users.get(name);
-    if (!user) throw new UsageError(`there is no ${name}`);
-    store.users.set(name, {
-      ...user,
-      password: await hashPassword(await newPassword(options["password-file"], context)),
-    });
-  }
-  await store.save();
-  if (store.isNew) context.terminal.say("from now on this hub asks everybody; start it again if it runs");
+  // Everything that takes long comes before the file is locked.
+  if (action === "add") assertFree(store, name);
+  else assertKnown(store.users, name);
+  const entry = action === "add" ? newEntry(name, options) : undefined;
+  const password =
+    action === "rm" ? undefined : await hashPassword(await newPassword(options["password-file"], context));
+  const isNew = await store.update((draft) => {
+    if (entry) assertFree(draft, name);
+    const known = entry ?? assertKnown(draft.users, name);
+    if (password) draft.users.set(name, { ...known, password });
+    else draft.users.delete(name);
+  });
+  if (isNew) context.terminal.say("from now on this hub asks everybody; start it again if it runs");
 }

@@ -11,7 +11,9 @@ export {
   isAccessName,
   makeToken,
   readAccessFile,
+  updateAccessFile,
   writeAccessFile,
+  type AccessDraft,
   type AccessEntry,
   type AccessList,
 } from "./access/access-file.ts";

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { CanfleetError, isEdgeName, messageOf } from "@canfleet/sdk";
 import { ROLES, type Role } from "./identity.ts";
+import { readPrivateFile, withFileLock, writePrivateFile } from "./private-file.ts";
 import { readPasswordHash, type PasswordHash } from "./password-hash.ts";
 import { parseSendGrant, type SendGrant } from "./send-grants.ts";
 
@@ -64,36 +64,41 @@ export function hashToken(token: string | Uint8Array): string {
  * @throws CanfleetError `CONFIG_INVALID` when others on this machine can read it, or naming what is wrong in it
  */
 export async function readAccessFile(path: string): Promise<AccessList | undefined> {
-  let text: string;
-  try {
-    const { mode, size } = await stat(path);
-    if ((mode & 0o077) !== 0) throw invalid(path, `others on this machine can read it; chmod 600 ${path}`);
-    if (size > MAX_FILE_BYTES) throw invalid(path, `larger than ${MAX_FILE_BYTES} bytes`);
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    if (error instanceof CanfleetError) throw error;
-    throw invalid(path, messageOf(error));
-  }
-  return parseAccess(path, text);
+  const text = await readPrivateFile(path, MAX_FILE_BYTES);
+  return text === undefined ? undefined : parseAccess(path, text);
 }
 
-/** Writes the file as a whole or not at all, readable by its owner alone. */
-export async function writeAccessFile(path: string, list: AccessList): Promise<void> {
-  const temporary = join(dirname(path), `.${ACCESS_FILE}.${randomBytes(6).toString("hex")}`);
-  try {
-    const file = await open(temporary, "wx", 0o600);
-    try {
-      await file.writeFile(formatAccess(list));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw new CanfleetError("TEXT_NO_FILE", `${path} cannot be written: ${messageOf(error)}`, { cause: error });
-  }
+/**
+ * Writes the file as a whole or not at all, readable by its owner alone.
+ *
+ * @throws CanfleetError `TEXT_NO_FILE`
+ */
+export function writeAccessFile(path: string, list: AccessList): Promise<void> {
+  return writePrivateFile(path, formatAccess(list));
+}
+
+/** What changes a list: the maps are its own. */
+export interface AccessDraft {
+  users: Map<string, UserEntry>;
+  tokens: Map<string, TokenEntry>;
+}
+
+/**
+ * Reads, changes and writes the file while no other command or hub does.
+ *
+ * @param change throws what it does not like; then nothing is written
+ * @returns whether there was no file before
+ * @throws CanfleetError `CONFIG_INVALID`, `TEXT_NO_FILE`
+ */
+export function updateAccessFile(path: string, change: (draft: AccessDraft) => void): Promise<boolean> {
+  return withFileLock(path, async (lock) => {
+    const before = await readAccessFile(path);
+    const draft = { users: new Map(before?.users), tokens: new Map(before?.tokens) };
+    change(draft);
+    await lock.assertHeld();
+    await writeAccessFile(path, draft);
+    return before === undefined;
+  });
 }
 
 function formatAccess({ users, tokens }: AccessList): string {
