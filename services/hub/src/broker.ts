@@ -9,7 +9,7 @@ import type { ConnectionGate } from "./connection-gate.ts";
 import { credentialsOf } from "./access/connection-credentials.ts";
 import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
-import type { Authorization } from "./authorization.ts";
+import type { Authorization, Publication } from "./authorization.ts";
 import { ClientWork, type WorkingClient } from "./client-work.ts";
 import { Delivery, type Delivered, type SessionStore } from "./delivery.ts";
 import type { HubLimits } from "./limits.ts";
@@ -103,6 +103,7 @@ export class Broker {
   /** Each stops taking anything from a connection. */
   readonly #stops = new Map<Duplex, () => void>();
   readonly #identities = new WeakMap<Client, Identity>();
+  readonly #wills = new WeakMap<Client, Publication>();
   readonly #owners = new ClientOwners();
   readonly #accepted = new Set<Client>();
   readonly #refusals = Object.fromEntries(REFUSALS.map((reason) => [reason, 0])) as { [reason in Refusal]: number };
@@ -164,6 +165,9 @@ export class Broker {
     aedes.preConnect = (client, packet, callback) => {
       this.#delivery.install(client);
       packet.keepalive = this.#boundedKeepalive(packet.keepalive);
+      const { will } = packet;
+      if (will)
+        this.#wills.set(client, { topic: will.topic, payload: bytesOf(will.payload), retain: will.retain ?? false });
       callback(null, true);
     };
     aedes.authenticate = (client, username, password, done) => {
@@ -243,7 +247,8 @@ export class Broker {
   }
 
   async #authenticate(client: Client, username: string | undefined, password: Buffer | undefined): Promise<number> {
-    const shown = { clientId: client.id, username, password };
+    const will = this.#wills.get(client);
+    const shown = { clientId: client.id, username, password, ...(will ? { will } : {}) };
     const identity = await this.#options.authorization.identify(credentialsOf(client.conn, client.req, shown));
     if (identity === "wrong") return NOT_AUTHORIZED;
     if (identity === "later") return SERVER_UNAVAILABLE;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AccessControl } from "./access/access-control.ts";
 import type { Identity } from "./access/identity.ts";
+import type { EnrolmentApi } from "./enrolment/enrolment-api.ts";
 import { json, respond, text, type Router } from "./http.ts";
 import { LoginPages } from "./login-pages.ts";
 import type { HubLog } from "./log.ts";
@@ -13,10 +14,13 @@ export class HttpGuard {
   readonly #access: AccessControl;
   readonly #router: Router;
   readonly #logins: LoginPages;
+  readonly #enrolment: EnrolmentApi | undefined;
 
-  constructor(access: AccessControl, router: Router, log: HubLog) {
+  /** @param enrolment undefined: none here */
+  constructor(access: AccessControl, router: Router, log: HubLog, enrolment?: EnrolmentApi) {
     this.#access = access;
     this.#router = router;
+    this.#enrolment = enrolment;
     this.#logins = new LoginPages(access, log);
   }
 
@@ -25,6 +29,10 @@ export class HttpGuard {
     const path = (request.url ?? "").split("?")[0] ?? "";
     if (path === "/login" || path === "/logout") {
       this.#logins.handle(path, request, response);
+      return;
+    }
+    if (this.#enrolment?.takes(path, request)) {
+      this.#enrolment.handle(path, request, response);
       return;
     }
     const identity = this.#readerOf(request);

@@ -55,6 +55,19 @@ export function respond(request: IncomingMessage, response: ServerResponse, repl
   response.end(notModified || request.method === "HEAD" ? undefined : reply.body);
 }
 
+/** What a request carries; undefined when that is more than `maxBytes`. Slow ones are ended by the server's own limit. */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // Destroying the request would take the answer with it.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
 /** Routes of files that were read beforehand. */
 export function fileRoutes(files: ReadonlyMap<string, StaticFile>): [path: string, route: Route][] {
   return [...files].map(([path, file]) => [path, () => ({ status: 200, ...file })]);

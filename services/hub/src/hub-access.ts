@@ -2,6 +2,8 @@ import { existsSync } from "node:fs";
 import { CanfleetError, type HubLogin } from "@canfleet/sdk";
 import { AccessControl, HUB_USER } from "./access/access-control.ts";
 import { accessFilePath } from "./access/access-file.ts";
+import { edgeFilePath } from "./access/edge-list.ts";
+import { EdgeFile } from "./access/edge-registry.ts";
 import { formatAddress, isLoopback, type HostPort } from "./address.ts";
 import type { HubLog } from "./log.ts";
 
@@ -14,13 +16,23 @@ export interface AccessSettings {
   log: HubLog;
 }
 
+/** Who is known, and by what. */
+export interface HubAccess {
+  readonly control: AccessControl;
+  /** Edges with certificates. */
+  readonly edges: EdgeFile;
+  readonly dataDir: string;
+  /** Stops looking at the files. */
+  close(): void;
+}
+
 /**
- * Access control as the data folder has it; undefined without a folder, or without access.json in it: then everybody who
- * reaches the hub may do everything.
+ * Access control as the data folder has it; undefined without a folder, or without access.json and edges.json in it: then
+ * everybody who reaches the hub may do everything.
  *
  * @throws CanfleetError `CONFIG_INVALID` for a folder that is not there, and for an access.json that is wrong
  */
-export async function openAccess(settings: AccessSettings): Promise<AccessControl | undefined> {
+export async function openAccess(settings: AccessSettings): Promise<HubAccess | undefined> {
   const { base, dataDir, insecureLan, log } = settings;
   if (dataDir === undefined) return undefined;
   // A misspelt folder would otherwise open the hub to everybody.
@@ -28,11 +40,24 @@ export async function openAccess(settings: AccessSettings): Promise<AccessContro
     throw new CanfleetError("CONFIG_INVALID", `the data folder ${dataDir} does not exist`);
   }
   const path = accessFilePath(dataDir);
-  if (!existsSync(path)) {
+  const edgePath = edgeFilePath(dataDir);
+  if (!existsSync(path) && !existsSync(edgePath)) {
     log("warn", `no ${path}: whoever reaches this hub may do everything; canfleet user add NAME --data ${dataDir}`);
     return undefined;
   }
-  return AccessControl.open({ base, path, log, allowPlainPasswords: insecureLan });
+  const edges = await EdgeFile.open({ path: edgePath, log });
+  try {
+    const control = await AccessControl.open({ base, path, log, allowPlainPasswords: insecureLan, edges });
+    edges.onChange(() => control.changed());
+    const close = (): void => {
+      control.close();
+      edges.close();
+    };
+    return { control, edges, dataDir, close };
+  } catch (error) {
+    edges.close();
+    throw error;
+  }
 }
 
 /** How the hub's own clients log in. */

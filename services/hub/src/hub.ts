@@ -5,11 +5,13 @@ import { openToAll } from "./authorization.ts";
 import { BrokerProxy } from "./broker-proxy.ts";
 import { Broker } from "./broker.ts";
 import { drain } from "./drain.ts";
+import { EnrolmentApi } from "./enrolment/enrolment-api.ts";
+import { Enrolment } from "./enrolment/enrolment.ts";
 import { FleetClient } from "./fleet-client.ts";
 import { Fleet } from "./fleet.ts";
 import { HttpGuard } from "./http-guard.ts";
 import { Router } from "./http.ts";
-import { checkAddress, openAccess, ownLogin, type ListenAddress } from "./hub-access.ts";
+import { checkAddress, openAccess, ownLogin, type HubAccess, type ListenAddress } from "./hub-access.ts";
 import { ConnectionGate } from "./connection-gate.ts";
 import { checkLimits, type HubLimits } from "./limits.ts";
 import {
@@ -23,6 +25,7 @@ import {
 import type { HubLog } from "./log.ts";
 import { ProcessMeter } from "./process-metrics.ts";
 import { Readiness } from "./readiness.ts";
+import { keepServerCertificate } from "./pki/server-renewal.ts";
 import { hubRoutes, type HubParts } from "./routes.ts";
 import { ServerKeys } from "./server-keys.ts";
 import { loadStaticFiles } from "./static-files.ts";
@@ -188,7 +191,7 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   let webSockets: ConnectionHandler;
   let mqttUrl: string;
   if (config.brokerUrl === undefined) {
-    broker = await Broker.create({ base, limits, gate, authorization: access ?? openToAll, log });
+    broker = await Broker.create({ base, limits, gate, authorization: access?.control ?? openToAll, log });
     webSockets = broker;
     closers.push(broker.close.bind(broker));
     mqttUrl = listening("mqtt", await listenTcp(config.listen ?? DEFAULT_LISTEN, broker, bounds));
@@ -197,19 +200,7 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
     mqttUrl = config.brokerUrl;
     webSockets = new BrokerProxy(mqttUrl, gate, config.brokerTls);
   }
-
-  const fleet = new Fleet(base);
-  const login = broker ? ownLogin(access) : {};
-  const fleetClient = new FleetClient(mqttUrl, base, fleet, log, login, config.brokerTls);
-  const taker = new Taker(mqttUrl, base, log, login, config.brokerTls);
-  closers.push(
-    () => fleetClient.close(),
-    () => taker.close(),
-  );
-  for (const client of [fleetClient, taker]) {
-    if (broker) await client.start();
-    else client.startWhenReachable();
-  }
+  const { fleet, fleetClient, taker } = await startClients(config, mqttUrl, access?.control, closers);
 
   const readiness = new Readiness([fleetClient, taker]);
   closers.push(() => drain({ readiness, mqtt, broker, taker, fleetClient }));
@@ -218,10 +209,45 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   if (config.http === false) return urls;
   const meter = openMeter(closers);
   const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient, taker, readiness, meter };
-  const http = await httpOptions(parts, access, webSockets, log);
+  const guard = { access: access?.control, enrolment: enrolmentOf(access, urls.mqtts, log) };
+  const http = await httpOptions(parts, guard, webSockets, log);
   urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
   if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }, bounds));
   return urls;
+}
+
+/** The hub's own clients of its broker, or of another one. */
+async function startClients(
+  config: HubConfig,
+  mqttUrl: string,
+  access: AccessControl | undefined,
+  closers: (() => Promise<void>)[],
+): Promise<{ fleet: Fleet; fleetClient: FleetClient; taker: Taker }> {
+  const { base = DEFAULT_BASE, log = silent, brokerUrl, brokerTls } = config;
+  const fleet = new Fleet(base);
+  const login = brokerUrl === undefined ? ownLogin(access) : {};
+  const fleetClient = new FleetClient(mqttUrl, base, fleet, log, login, brokerTls);
+  const taker = new Taker(mqttUrl, base, log, login, brokerTls);
+  closers.push(
+    () => fleetClient.close(),
+    () => taker.close(),
+  );
+  for (const client of [fleetClient, taker]) {
+    if (brokerUrl === undefined) await client.start();
+    else client.startWhenReachable();
+  }
+  return { fleet, fleetClient, taker };
+}
+
+/** Edges enrol where they will connect afterwards: by the hub's own broker with TLS. */
+function enrolmentOf(
+  access: HubAccess | undefined,
+  mqttsUrl: string | undefined,
+  log: HubLog,
+): EnrolmentApi | undefined {
+  if (!access || mqttsUrl === undefined) return undefined;
+  const enrolment = new Enrolment(access.dataDir, access.edges, log);
+  return new EnrolmentApi(enrolment, Number(new URL(mqttsUrl).port), log);
 }
 
 /** What stands still of a broker of our own. */
@@ -240,14 +266,14 @@ async function openChecked(
   config: HubConfig,
   base: string,
   closers: (() => Promise<void>)[],
-): Promise<AccessControl | undefined> {
+): Promise<HubAccess | undefined> {
   const { dataDir, insecureLan = false, log = silent } = config;
   const access = await openAccess({ base, dataDir, insecureLan, log });
   closers.push(() => {
     access?.close();
     return Promise.resolve();
   });
-  checkAddresses(config, access);
+  checkAddresses(config, access?.control);
   return access;
 }
 
@@ -261,8 +287,10 @@ function openMeter(closers: (() => Promise<void>)[]): ProcessMeter {
 }
 
 async function openKeys(plan: TlsPlan, closers: (() => Promise<void>)[], log: HubLog): Promise<ServerKeys> {
+  const stopRenewing = await keepServerCertificate(plan.files, log);
   const keys = await ServerKeys.open(plan.files, log);
   closers.push(() => {
+    stopRenewing();
     keys.close();
     return Promise.resolve();
   });
@@ -272,13 +300,13 @@ async function openKeys(plan: TlsPlan, closers: (() => Promise<void>)[], log: Hu
 /** How HTTP answers, encrypted or not. */
 async function httpOptions(
   parts: Omit<HubParts, "files">,
-  access: AccessControl | undefined,
+  { access, enrolment }: { access: AccessControl | undefined; enrolment: EnrolmentApi | undefined },
   mqtt: ConnectionHandler,
   log: HubLog,
 ): Promise<HttpListenerOptions> {
   const files = await loadStaticFiles(PAGE_FOLDER);
   const router = new Router(hubRoutes({ ...parts, files }), log);
-  const guard = access && new HttpGuard(access, router, log);
+  const guard = access && new HttpGuard(access, router, log, enrolment);
   const answering = guard ?? router;
   return {
     onRequest: (request, response) => {

@@ -63,7 +63,7 @@ export async function listenTcp(
   if (keys) {
     followKeys(server, keys, bounds.gate);
     server.on("secureConnection", (socket: Socket) => {
-      if (refusesCertificate(socket)) socket.destroy();
+      if (refusesCertificate(socket, keys)) socket.destroy();
       else handler.handle(socket);
     });
   }
@@ -87,8 +87,11 @@ export interface HttpListenerOptions {
 }
 
 /** Certificates are optional, but one that is shown must be from our authority, for clients, and within its time. */
-function refusesCertificate(socket: Socket): boolean {
-  return socket instanceof TLSSocket && !socket.authorized && socket.getPeerX509Certificate() !== undefined;
+function refusesCertificate(socket: Socket, keys: ServerKeys | undefined): boolean {
+  if (!(socket instanceof TLSSocket) || socket.authorized || !socket.getPeerX509Certificate()) return false;
+  // The types say Error; it is OpenSSL's code, such as CERT_HAS_EXPIRED.
+  keys?.refused(socket, `its certificate is not good (${String(socket.authorizationError)})`);
+  return true;
 }
 
 function followKeys(server: Server, keys: ServerKeys, gate: ConnectionGate): void {
@@ -134,7 +137,7 @@ export async function listenHttp(
   if (keys) {
     followKeys(server, keys, bounds.gate);
     server.prependListener("secureConnection", (socket: Socket) => {
-      if (refusesCertificate(socket)) socket.destroy();
+      if (refusesCertificate(socket, keys)) socket.destroy();
     });
   }
   server.maxHeadersCount = 100;

@@ -3,7 +3,7 @@ import { TLSSocket } from "node:tls";
 import { messageOf } from "@canfleet/sdk";
 import type { AccessControl } from "./access/access-control.ts";
 import { credentialsOf } from "./access/connection-credentials.ts";
-import { respond, text, type Reply } from "./http.ts";
+import { readBody, respond, text, type Reply } from "./http.ts";
 import { isSameOrigin } from "./listeners.ts";
 import type { HubLog } from "./log.ts";
 
@@ -47,8 +47,9 @@ export class LoginPages {
   }
 
   async #login(request: IncomingMessage): Promise<Reply> {
-    const form = await readForm(request);
-    if (!form) return { ...text("too large\n", 413), headers: { connection: "close" } };
+    const body = await readBody(request, MAX_FORM_BYTES);
+    if (!body) return { ...text("too large\n", 413), headers: { connection: "close" } };
+    const form = new URLSearchParams(body.toString("latin1"));
     const shown = {
       clientId: "",
       username: form.get("user") ?? "",
@@ -82,16 +83,6 @@ export class LoginPages {
     this.#access.changed();
     return { ...text("", 303), headers: { location: "login", "set-cookie": cookie } };
   }
-}
-
-/** The fields of a form; undefined when it is too large. */
-async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
-  let body = "";
-  for await (const chunk of request.setEncoding("latin1")) {
-    body += String(chunk);
-    if (body.length > MAX_FORM_BYTES) return undefined;
-  }
-  return new URLSearchParams(body);
 }
 
 /** @param message words of ours: nothing that came from a stranger */

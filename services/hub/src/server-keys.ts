@@ -1,8 +1,11 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { unwatchFile, watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
 import { CanfleetError, messageOf } from "@canfleet/sdk";
+import { peerAddress } from "./access/connection-credentials.ts";
+import { LogLimit } from "./access/log-limit.ts";
 import type { HubLog } from "./log.ts";
 
 /** Names of PEM files. */
@@ -29,6 +32,7 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 export class ServerKeys {
   readonly #files: ServerKeyFiles;
   readonly #log: HubLog;
+  readonly #logLimit: LogLimit;
   readonly #servers: Rekeyable[] = [];
   #pem: SecureContextOptions;
   #reading: Promise<void> = Promise.resolve();
@@ -40,6 +44,7 @@ export class ServerKeys {
     this.#files = files;
     this.#pem = pem;
     this.#log = log;
+    this.#logLimit = new LogLimit(log);
     for (const file of Object.values(files) as string[]) {
       watchFile(file, { interval: LOOK_MS, persistent: false }, this.#onChange);
     }
@@ -65,6 +70,11 @@ export class ServerKeys {
   /** Gives this server each new key from now on. */
   follow(server: Rekeyable): void {
     this.#servers.push(server);
+  }
+
+  /** Tells of a handshake that came to nothing, a line each, and few a second. */
+  refused(socket: Socket, why: string): void {
+    this.#logLimit.warn(`TLS connection from ${peerAddress(socket) ?? "unknown"} refused: ${why}`);
   }
 
   async #readAgain(): Promise<void> {

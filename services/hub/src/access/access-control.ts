@@ -1,5 +1,4 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { isEdgeName, messageOf } from "@canfleet/sdk";
 import type { Authorization, Publication } from "../authorization.ts";
@@ -7,11 +6,13 @@ import type { HubLog } from "../log.ts";
 import { hashToken, NOBODY, readAccessFile, TOKEN_PREFIX, type AccessList } from "./access-file.ts";
 import { BoundedWork } from "./bounded-work.ts";
 import { credentialsOf } from "./connection-credentials.ts";
-import type { Credentials, EdgeRegistry, Identity, LoginRefusal } from "./identity.ts";
+import { sha256Of } from "./edge-list.ts";
+import type { ClientCertificate, Credentials, EdgeRegistry, Identity, LoginRefusal } from "./identity.ts";
 import { LogLimit } from "./log-limit.ts";
 import { LoginThrottle, networkOf } from "./login-throttle.ts";
 import { PageSessions } from "./page-sessions.ts";
 import { DEFAULT_COST, verifyPassword, type PasswordHash } from "./password-hash.ts";
+import { fileStamp } from "./private-file.ts";
 import { checkSend, type SendVerdict } from "./send-check.ts";
 import { parseSendGrant } from "./send-grants.ts";
 import { TopicRules } from "./topic-rules.ts";
@@ -80,7 +81,7 @@ export class AccessControl implements Authorization {
    * @throws CanfleetError `CONFIG_INVALID`
    */
   static async open(options: AccessControlOptions): Promise<AccessControl> {
-    const stamp = await stampOf(options.path);
+    const stamp = await fileStamp(options.path);
     const control = new AccessControl(options, (await readAccessFile(options.path)) ?? NOBODY);
     control.#stamp = stamp;
     control.#timer = setInterval(() => {
@@ -98,7 +99,7 @@ export class AccessControl implements Authorization {
   /** Reads the file again when it changed. One that is wrong or gone changes nothing, and is told. */
   async reloadIfChanged(): Promise<void> {
     const { path, log } = this.#options;
-    const stamp = await stampOf(path);
+    const stamp = await fileStamp(path);
     if (stamp === this.#stamp) return;
     this.#stamp = stamp;
     try {
@@ -118,16 +119,22 @@ export class AccessControl implements Authorization {
   }
 
   async identify(credentials: Credentials): Promise<Identity | LoginRefusal> {
+    const { username, address, clientId, certificate, will } = credentials;
+    const as = certificate === undefined ? `as ${quote(username ?? "")}` : `with ${describeCertificate(certificate)}`;
+    const who = `client ${quote(clientId)} ${as} from ${address ?? "unknown"}`;
     const result = await this.#identify(credentials);
-    if (typeof result !== "string") {
-      this.logins.ok++;
+    if (typeof result === "string") {
+      this.logins[result]++;
+      const why = result === "wrong" ? "refused" : "turned away after too many attempts";
+      this.#logLimit.warn(`login ${why}: ${who}`);
       return result;
     }
-    this.logins[result]++;
-    const { username, address, clientId } = credentials;
-    const who = `client ${quote(clientId)} as ${quote(username ?? "")} from ${address ?? "unknown"}`;
-    const why = result === "wrong" ? "refused" : "turned away after too many attempts";
-    this.#logLimit.warn(`login ${why}: ${who}`);
+    if (result.role === "edge" && will && !this.mayPublish(result, will)) {
+      this.logins.wrong++;
+      this.#logLimit.warn(`login refused: ${who}, which is edge ${result.name}, has a will for ${quote(will.topic)}`);
+      return "wrong";
+    }
+    this.logins.ok++;
     return result;
   }
 
@@ -268,13 +275,8 @@ function isSame(given: Uint8Array, wanted: string): boolean {
   return given.length === bytes.length && timingSafeEqual(given, bytes);
 }
 
-async function stampOf(path: string): Promise<string> {
-  try {
-    const { ino, size, mtimeMs, mode } = await stat(path);
-    return `${ino} ${size} ${mtimeMs} ${mode}`;
-  } catch {
-    return "";
-  }
+function describeCertificate({ name, fingerprint256 }: ClientCertificate): string {
+  return `the certificate of ${quote(name)}, ${sha256Of(fingerprint256).slice(0, 16)}…`;
 }
 
 /** Texts of strangers, as JSON with every character that could forge a line or turn its direction escaped, and short. */

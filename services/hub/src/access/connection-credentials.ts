@@ -6,7 +6,7 @@ import { isLoopback } from "../address.ts";
 import type { ClientCertificate, Credentials } from "./identity.ts";
 
 /** What a connection shows of its peer: address, encryption, certificate, cookie. */
-export type Shown = Pick<Credentials, "clientId" | "username" | "password">;
+export type Shown = Pick<Credentials, "clientId" | "username" | "password" | "will">;
 
 /**
  * Puts what a client says together with what its connection shows.

@@ -1,3 +1,4 @@
+import type { Publication } from "../authorization.ts";
 import type { SendGrant } from "./send-grants.ts";
 
 /** What somebody may do at all; the table is in docs/security.md. */
@@ -43,6 +44,8 @@ export interface Credentials {
   readonly certificate?: ClientCertificate;
   /** The text of the Cookie header with which a WebSocket was opened. */
   readonly cookie?: string;
+  /** What a client wants to have published when it is gone. An edge that may not say that is not let in. */
+  readonly will?: Publication;
   /** The token of its Authorization header. */
   readonly bearer?: string;
 }

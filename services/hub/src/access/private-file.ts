@@ -65,6 +65,16 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** Tells whether a file was replaced or changed since; empty when it is not there. */
+export async function fileStamp(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs, mode } = await stat(path);
+    return `${ino} ${size} ${mtimeMs} ${mode}`;
+  } catch {
+    return "";
+  }
+}
+
 /** Whoever changes a file, for as long as it takes. */
 export interface FileLock {
   /** Asked before what was changed is written. @throws CanfleetError `TEXT_NO_FILE` when the lock was taken away */

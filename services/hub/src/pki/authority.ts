@@ -1,6 +1,9 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate, type KeyObject } from "node:crypto";
+import { join } from "node:path";
 import { assertEdgeName, CanfleetError } from "@canfleet/sdk";
+import { readPrivateFile } from "../access/private-file.ts";
 import { signCertificate, type CertificateUse } from "./certificate.ts";
+import { isServerName } from "./server-names.ts";
 
 const DAY_MS = 86_400_000;
 /** Clocks of Pis without a battery are behind: a certificate counts from a day before it was made. */
@@ -72,11 +75,21 @@ export class Authority {
    * @throws RangeError for no name, or one that is neither
    */
   makeServer(names: readonly string[], now = new Date()): KeyPair {
+    const privateKey = makePrivateKey();
+    return { certificate: this.signServer(names, createPublicKey(createPrivateKey(privateKey)), now), privateKey };
+  }
+
+  /**
+   * A certificate for a server's key, good for 825 days.
+   *
+   * @param names host names and IP addresses under which the server is reached, at least one
+   * @returns PEM, of this certificate alone
+   * @throws RangeError for no name, or one that is neither
+   */
+  signServer(names: readonly string[], publicKey: KeyObject, now = new Date()): string {
     if (names.length === 0) throw new RangeError("a server certificate needs a name");
     for (const name of names) assertServerName(name);
-    const privateKey = makePrivateKey();
-    const publicKey = createPublicKey(createPrivateKey(privateKey));
-    return { certificate: this.#sign({ kind: "server", names }, names[0]!, publicKey, SERVER_DAYS, now), privateKey };
+    return this.#sign({ kind: "server", names }, names[0]!, publicKey, SERVER_DAYS, now);
   }
 
   /**
@@ -102,7 +115,34 @@ function validity(now: Date, days: number): { notBefore: Date; notAfter: Date } 
 }
 
 function assertServerName(name: string): void {
-  const isAddress = /^[0-9A-Fa-f:.]+$/.test(name) && URL.canParse(`http://${name.includes(":") ? `[${name}]` : name}`);
-  const isHostName = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*$/.test(name);
-  if (!isAddress && !isHostName) throw new RangeError(`${JSON.stringify(name)}: expected a host name or an IP address`);
+  if (!isServerName(name)) throw new RangeError(`${JSON.stringify(name)}: expected a host name or an IP address`);
+}
+
+/** Files of an authority in a hub's folder. */
+export const AUTHORITY_CERTIFICATE = "ca.crt";
+export const AUTHORITY_KEY = "ca.key";
+const MAX_PEM_BYTES = 65_536;
+
+/**
+ * Reads the authority of a hub's folder.
+ *
+ * @throws CanfleetError `CONFIG_INVALID` naming what is not there, can be read by others, or is none
+ */
+export async function loadAuthority(folder: string): Promise<Authority> {
+  const [certificate, privateKey] = await Promise.all([
+    readPem(join(folder, AUTHORITY_CERTIFICATE)),
+    readPem(join(folder, AUTHORITY_KEY)),
+  ]);
+  try {
+    return new Authority({ certificate, privateKey });
+  } catch (error) {
+    if (error instanceof CanfleetError) throw error;
+    throw new CanfleetError("CONFIG_INVALID", `${folder}: ${AUTHORITY_CERTIFICATE} or ${AUTHORITY_KEY} is no PEM`);
+  }
+}
+
+async function readPem(path: string): Promise<string> {
+  const text = await readPrivateFile(path, MAX_PEM_BYTES);
+  if (text !== undefined) return text;
+  throw new CanfleetError("CONFIG_INVALID", `${path} is not there: canfleet hub init makes an authority`);
 }
