@@ -41,7 +41,7 @@ export class AccessStore {
    * @throws CanfleetError `CONFIG_INVALID` for a file that is wrong, or that others can read
    */
   static async open(flags: Pick<AccessFlags, "data">, context: Context): Promise<AccessStore> {
-    const folder = await dataFolder(flags.data, context);
+    const folder = await dataFolder(flags, context);
     return new AccessStore(folder, await readAccessFile(accessFilePath(folder)));
   }
 

@@ -1,19 +1,27 @@
 import { Hub } from "@canfleet/hub";
 import type { Arguments } from "../command-spec.ts";
-import { loadSettings } from "../config/load.ts";
 import type { Context } from "../context.ts";
+import { loadHubSettings } from "../data-folder.ts";
 import { hubConfig, hubLog } from "../hub-options.ts";
 import { chooseLogFormat } from "../service-log.ts";
 import { serve, type Service } from "../service.ts";
 import type { HUB } from "../table/run.ts";
 import { readTls } from "../tls-files.ts";
+import { UsageError } from "../usage-error.ts";
 
 /** `canfleet hub` */
-export async function runHub({ options }: Arguments<typeof HUB>, context: Context): Promise<number> {
+export async function runHub(args: Arguments<typeof HUB>, context: Context): Promise<number> {
+  const { options, positionals } = args;
+  const [action, dir] = positionals;
+  if (action === "init") return (await import("../hub-init.ts")).runHubInit(dir, args, context);
+  if (action !== undefined) throw new UsageError(`"${action}": expected init, or nothing`, "hub");
+  if (options.user !== undefined || options["password-file"] !== undefined || options.name.length > 0) {
+    throw new UsageError("--name, --user and --password-file are for canfleet hub init", "hub");
+  }
   const { terminal, env, cwd } = context;
   const choice = { service: "hub", flag: options["log-format"], env } as const;
   chooseLogFormat(terminal, choice);
-  const settings = await loadSettings({ env, cwd, file: options.config });
+  const settings = await loadHubSettings(options, context);
   const format = chooseLogFormat(terminal, choice, settings.hub.log?.format);
   const config = hubConfig(options, settings.hub, hubLog(terminal, format));
   const { brokerUrl } = config;

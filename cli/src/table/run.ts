@@ -20,8 +20,14 @@ export const HUB = defineCommand({
   name: "hub",
   group: "run",
   summary: "the broker that edges and clients meet at, with a page",
-  synopsis: ["[--listen HOST:PORT] [--http HOST:PORT] [--data DIR] [--broker URL]"],
-  arguments: [],
+  synopsis: [
+    "[--listen HOST:PORT] [--http HOST:PORT] [--data DIR] [--broker URL]",
+    "init [DIR] [--name HOST]… [--user NAME] [--password-file FILE]",
+  ],
+  arguments: [
+    { name: "init", help: "make the folder of a new hub, and end", optional: true },
+    { name: "DIR", help: "which folder (--data; hub-data)", optional: true },
+  ],
   options: {
     listen: { kind: "text", value: "HOST:PORT", help: "where MQTT clients connect (127.0.0.1:1883)" },
     http: {
@@ -34,7 +40,7 @@ export const HUB = defineCommand({
     data: {
       kind: "text",
       value: "DIR",
-      help: "folder: with access.json everybody has to say who they are, with server.crt, server.key and ca.crt there is TLS on 8883 and 8443 (CANFLEET_HUB_DATA)",
+      help: "folder: its canfleet.yaml is read; with access.json or edges.json everybody has to say who they are, with server.crt, server.key and ca.crt there is TLS on 8883 and 8443 (CANFLEET_HUB_DATA)",
     },
     "insecure-lan": { kind: "flag", help: "listen beyond this machine without authentication, or without encryption" },
     "log-format": {
@@ -42,12 +48,26 @@ export const HUB = defineCommand({
       choices: ["text", "json"],
       help: "how to write the log: for people, or one JSON object a line (CANFLEET_LOG_FORMAT; text)",
     },
+    name: {
+      kind: "text",
+      value: "HOST",
+      multiple: true,
+      help: "init: one more host name or address for its certificate",
+    },
+    user: { kind: "text", value: "NAME", help: "init: the first operator (operator)" },
+    "password-file": {
+      kind: "text",
+      value: "FILE",
+      help: "init: the operator's password is its first line, mode 600 (one is made and printed once)",
+    },
     config: { kind: "text", letter: "c", value: "FILE", help: "read this file instead of the usual ones" },
   },
   description: [
     "Listens on this machine only. Any other address is refused (exit 78) unless somebody is in access.json of --data (canfleet user add), or --insecure-lan says that everybody on that network may read and send. With both, passwords of other machines are taken, and cross the network in plain text. Over TLS they are always taken.",
+    "canfleet hub init makes an authority, a certificate for all names and addresses of this machine, an operator and a canfleet.yaml that listens with TLS for everybody and without for this machine; it overwrites nothing.",
   ],
   examples: [
+    { line: "canfleet hub init", does: "then: canfleet hub --data hub-data" },
     { line: "canfleet hub", does: "MQTT on 127.0.0.1:1883, page on http://127.0.0.1:8080" },
     { line: "canfleet hub --listen 0.0.0.0:1883 --insecure-lan", does: "for a closed lab network" },
     { line: "canfleet hub --data hub-data", does: "lets in only who is in hub-data/access.json" },
