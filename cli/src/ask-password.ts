@@ -5,6 +5,8 @@ import { UsageError } from "./usage-error.ts";
 
 const MIN_CHARACTERS = 8;
 const MAX_BYTES = 1_024;
+/** More of standard input than any secret has is not read. */
+const MAX_INPUT_CHARACTERS = 8_192;
 const CTRL_C = "\u0003";
 const CTRL_D = "\u0004";
 const BACKSPACE = /^[\b\u007f]$/;
@@ -22,6 +24,23 @@ export async function newPassword(passwordFile: string | undefined, context: Con
   return password;
 }
 
+/**
+ * Another secret: from a file, the environment, a prompt that does not show it, or else from standard input.
+ *
+ * @param variable the environment variable that may hold it
+ */
+export async function readSecret(
+  question: string,
+  file: string | undefined,
+  variable: string,
+  context: Context,
+): Promise<string> {
+  if (file !== undefined) return readSecretFile(file, context.cwd);
+  const held = context.env[variable] ?? "";
+  if (held !== "") return held;
+  return process.stdin.isTTY ? prompt(question, context) : firstLine(await readInput());
+}
+
 async function given(passwordFile: string | undefined, context: Context): Promise<string> {
   if (passwordFile !== undefined) return readSecretFile(passwordFile, context.cwd);
   if (!process.stdin.isTTY) return firstLine(await readInput());
@@ -34,7 +53,7 @@ async function readInput(): Promise<string> {
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) {
     text += String(chunk);
-    if (text.length > 2 * MAX_BYTES) break;
+    if (text.length > MAX_INPUT_CHARACTERS) break;
   }
   return text;
 }

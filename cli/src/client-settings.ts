@@ -32,7 +32,7 @@ export async function clientHub(
   const url = checkedHubUrl(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL;
   return {
     url,
-    tls: await readTls(url, { ca: flags.ca }, client.tls, context.cwd),
+    tls: readTls(url, { ca: flags.ca }, client.tls, context.cwd),
     base: checkedBase(flags.base) ?? client.base ?? DEFAULT_BASE,
     login: await readLogin(client, context.cwd),
   };

@@ -1,5 +1,5 @@
 import type { CommandSpec } from "./command-spec.ts";
-import { TOKEN, USER } from "./table/access.ts";
+import { ENROLL, KEY, TOKEN, USER } from "./table/access.ts";
 import { DUMP, GEN, PLAY, RECORD, SEND } from "./table/frames.ts";
 import { COMPLETION, DOCTOR, HELP, LS } from "./table/look.ts";
 import { BRIDGE, DEMO, EDGE, HUB } from "./table/run.ts";
@@ -15,6 +15,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   GEN,
   PLAY,
   RECORD,
+  ENROLL,
+  KEY,
   USER,
   TOKEN,
   LS,

@@ -35,7 +35,9 @@ export async function runHubInit(
   const { names, validTo, hasNewOperator } = await makeHubFolder({ folder, names: options.name, operator, password });
 
   const shown = relative(cwd, folder) === "" ? "." : relative(cwd, folder);
-  terminal.say(`made a hub in ${shown}; its certificate is good until ${validTo}, for`);
+  terminal.say(
+    `made a hub in ${shown}; its certificate is good until ${new Date(validTo).toISOString().slice(0, 10)}, for`,
+  );
   terminal.print(`  ${names.join(", ")}\n`);
   if (!hasNewOperator) terminal.say("its access.json is as it was: nobody was added");
   else if (passwordFile !== undefined) terminal.say(`${operator} may log in with the password of ${passwordFile}`);

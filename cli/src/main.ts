@@ -54,6 +54,9 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   CAN_NO_DRIVER: "canfleet doctor",
 };
 
+/** Commands that no user, password or other hub helps. */
+const WITHOUT_HINTS: ReadonlySet<string> = new Set(["enroll", "key"]);
+
 /** Says what went wrong: one sentence for what was foreseen, all there is for what was not. */
 function report(error: unknown, command: string | undefined, { terminal }: Context): number {
   if (error instanceof UsageError) {
@@ -61,7 +64,7 @@ function report(error: unknown, command: string | undefined, { terminal }: Conte
     terminal.print(usageHint(error.command ?? command));
   } else if (isCanfleetError(error)) {
     terminal.say(error.message, "error", { code: error.code });
-    const hint = HINTS[error.code];
+    const hint = command !== undefined && WITHOUT_HINTS.has(command) ? undefined : HINTS[error.code];
     if (hint !== undefined) terminal.print(`Try: ${hint}\n`);
   } else {
     const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};

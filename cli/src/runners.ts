@@ -6,7 +6,7 @@ import type { Context, Run } from "./context.ts";
 import { EXIT_DONE } from "./exit-codes.ts";
 import { unknownCommand } from "./unknown-command.ts";
 import { parseCommand } from "./parse.ts";
-import { TOKEN, USER } from "./table/access.ts";
+import { ENROLL, KEY, TOKEN, USER } from "./table/access.ts";
 import { DUMP, GEN, PLAY, RECORD, SEND } from "./table/frames.ts";
 import { COMPLETION, DOCTOR, HELP, LS } from "./table/look.ts";
 import { BRIDGE, DEMO, EDGE, HUB } from "./table/run.ts";
@@ -36,6 +36,8 @@ const RUNNERS: ReadonlyMap<string, Start> = new Map([
   bind(GEN, async () => (await import("./commands/gen.ts")).runGen),
   bind(PLAY, async () => (await import("./commands/play.ts")).runPlay),
   bind(RECORD, async () => (await import("./commands/record.ts")).runRecord),
+  bind(ENROLL, async () => (await import("./commands/enroll.ts")).runEnroll),
+  bind(KEY, async () => (await import("./commands/key.ts")).runKey),
   bind(USER, async () => (await import("./commands/user.ts")).runUser),
   bind(TOKEN, async () => (await import("./commands/token.ts")).runToken),
   bind(LS, async () => (await import("./commands/ls.ts")).runLs),

@@ -1,10 +1,13 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { CanfleetError, isEncrypted, messageOf, type HubTls } from "@canfleet/sdk";
 import type { TlsSettings } from "./config/schema.ts";
 import { fileError } from "./file-error.ts";
 import { UsageError } from "./usage-error.ts";
+
+/** An edge's certificate names it so, as Node writes alternative names (docs/enrolment.md). */
+const URI_PREFIX = "URI:urn:canfleet:edge:";
 
 /** The flags that name files for an encrypted connection. */
 export interface TlsFlags {
@@ -20,34 +23,73 @@ export interface TlsFlags {
  * @param cwd what names of files are relative to
  * @throws UsageError; CanfleetError `TEXT_NO_FILE`, `CONFIG_INVALID` naming the file and what it should hold
  */
-export async function readTls(
+export function readTls(
   url: string,
   flags: TlsFlags,
   settings: TlsSettings | undefined,
   cwd: string,
-): Promise<HubTls | undefined> {
+): HubTls | undefined {
   const flag = (["ca", "cert", "key"] as const).find((name) => flags[name] !== undefined);
   if (!isEncrypted(url)) {
     if (flag !== undefined) throw new UsageError(`--${flag}: ${url} is not encrypted; mqtts:// and wss:// are`);
     return undefined;
   }
-  const ca = await readPem(flags.ca ?? settings?.ca, CERTIFICATE, cwd);
-  const own = await readOwn(flags.cert ?? settings?.cert, flags.key ?? settings?.key, cwd);
+  const ca = readPem(flags.ca ?? settings?.ca, CERTIFICATE, cwd);
+  const own = readOwn(flags.cert ?? settings?.cert, flags.key ?? settings?.key, cwd);
   const servername = settings?.servername;
   return ca || own || servername !== undefined ? { ca: ca?.pem, ...own, servername } : undefined;
 }
 
+/**
+ * The same, read again before each attempt to connect: an edge's certificate is replaced while it runs. Files that do
+ * not belong together, or are gone, change nothing.
+ *
+ * @param log told once of what is wrong
+ */
+export function watchTls(
+  url: string,
+  flags: TlsFlags,
+  settings: TlsSettings | undefined,
+  cwd: string,
+  log: (text: string) => void,
+): (() => HubTls) | undefined {
+  const first = readTls(url, flags, settings, cwd);
+  if (!first) return undefined;
+  let current = first;
+  let told = "";
+  return () => {
+    try {
+      current = readTls(url, flags, settings, cwd) ?? current;
+      told = "";
+    } catch (error) {
+      if (messageOf(error) !== told) log(`going on with the certificate as it was: ${messageOf(error)}`);
+      told = messageOf(error);
+    }
+    return current;
+  };
+}
+
+/** Name of the edge whose certificate a hub of ours has signed; undefined for others. */
+export function edgeNameIn(certificate: HubTls["cert"]): string | undefined {
+  if (certificate === undefined) return undefined;
+  const names = new X509Certificate(certificate).subjectAltName ?? "";
+  return names
+    .split(", ")
+    .find((entry) => entry.startsWith(URI_PREFIX))
+    ?.slice(URI_PREFIX.length);
+}
+
 /** What is shown to the hub. */
-async function readOwn(
+function readOwn(
   certFile: string | undefined,
   keyFile: string | undefined,
   cwd: string,
-): Promise<Pick<HubTls, "cert" | "key"> | undefined> {
+): Pick<HubTls, "cert" | "key"> | undefined {
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new CanfleetError("CONFIG_INVALID", "a certificate to show needs its private key: name both, or neither");
   }
-  const cert = await readPem(certFile, CERTIFICATE, cwd);
-  const key = await readPem(keyFile, PRIVATE_KEY, cwd);
+  const cert = readPem(certFile, CERTIFICATE, cwd);
+  const key = readPem(keyFile, PRIVATE_KEY, cwd);
   if (!cert || !key) return undefined;
   if (!cert.value.checkPrivateKey(key.value)) {
     throw new CanfleetError("CONFIG_INVALID", `${keyFile}: is not the private key of ${certFile}`);
@@ -66,15 +108,15 @@ const PRIVATE_KEY: Wanted<KeyObject> = {
   parse: (pem) => createPrivateKey(pem),
 };
 
-async function readPem<T>(
+function readPem<T>(
   name: string | undefined,
   { what, parse }: Wanted<T>,
   cwd: string,
-): Promise<{ pem: string; value: T } | undefined> {
+): { pem: string; value: T } | undefined {
   if (name === undefined) return undefined;
   let pem: string;
   try {
-    pem = await readFile(resolve(cwd, name), "utf8");
+    pem = readFileSync(resolve(cwd, name), "utf8");
   } catch (error) {
     throw fileError(name, error);
   }

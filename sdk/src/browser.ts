@@ -1,5 +1,6 @@
 export * from "./errors.ts";
 export * from "./redact.ts";
+export { tlsFailure, type TlsFailure } from "./tls-failure.ts";
 export * from "./can/id.ts";
 export * from "./can/dlc.ts";
 export * from "./can/frame-batch.ts";

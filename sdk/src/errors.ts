@@ -12,7 +12,7 @@ export const ERROR_CODES = {
   WIRE_BAD_RECORD: "bytes on a raw link are not records",
   WIRE_BAD_BATCH: "a CBOR batch is not as docs/wire-mqtt.md says",
   WIRE_BAD_SEND_REQUEST: "a CBOR send request or result is not as docs/wire-mqtt.md says",
-  WIRE_BAD_REQUEST: "a certificate request is not as docs/enrolment.md says",
+  WIRE_BAD_REQUEST: "a certificate request, or the answer to one, is not as docs/enrolment.md says",
   WIRE_BAD_TOPIC: "an edge, bus or base name cannot be part of a topic",
   WIRE_CANNOT_CARRY: "the frame has parts that this carrier cannot hold",
   LINK_PORT_IN_USE: "another program listens on this address and port",

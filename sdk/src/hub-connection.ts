@@ -24,6 +24,9 @@ export interface HubTls {
   servername?: string | undefined;
 }
 
+/** What an encrypted connection uses; or a function that is asked before each attempt to connect, for files that change. */
+export type HubTlsSource = HubTls | (() => HubTls);
+
 /** Who a client is at the hub. MQTT has no password without a user; for a token the user is "token". */
 export interface HubLogin {
   username?: string;
@@ -34,7 +37,7 @@ export interface HubConnectionOptions extends HubLogin {
   /** Default: `canfleet_` and random digits. */
   clientId?: string;
   /** Only with `mqtts://` and `wss://`. */
-  tls?: HubTls | undefined;
+  tls?: HubTlsSource | undefined;
   /** Asked before each attempt to connect, so that a late will can be told from the newest one. */
   will?: () => HubWill;
   /** The peer is taken for dead after 1.5 times this silence, seconds. Default 10. */
@@ -97,9 +100,10 @@ export class HubConnection {
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 4 * 1024 * 1024;
     this.#maxReconnectMs = options.maxReconnectMs ?? 4_000;
     assertHubUrl(url);
-    assertTls(url, options.tls);
+    const tls = currentTls(options.tls);
+    assertTls(url, tls);
     this.clientId = options.clientId ?? `canfleet_${Math.random().toString(16).slice(2, 14)}`;
-    this.#client = connectWith(url, clientOptions(options, this.clientId));
+    this.#client = connectWith(url, { ...clientOptions(options, this.clientId), ...tlsOptions(tls) });
     this.#listen();
   }
 
@@ -111,8 +115,9 @@ export class HubConnection {
       this.#attemptFailed = false;
       // The new stream is there when the library has left this event.
       queueMicrotask(() => this.#watchStream());
-      const { will } = this.#options;
+      const { will, tls } = this.#options;
       if (will) client.options.will = willOption(will());
+      if (typeof tls === "function") Object.assign(client.options, { wsOptions: {} }, tlsOptions(tls()));
     });
     client.on("close", () => this.#onClose());
     client.on("error", (error) => this.#onError(error));
@@ -352,8 +357,11 @@ function clientOptions(options: HubConnectionOptions, clientId: string): IClient
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.will ? { will: willOption(options.will()) } : {}),
-    ...tlsOptions(options.tls),
   };
+}
+
+function currentTls(tls: HubTlsSource | undefined): HubTls | undefined {
+  return typeof tls === "function" ? tls() : tls;
 }
 
 function tlsOptions(tls: HubTls | undefined): IClientOptions {

@@ -8,7 +8,7 @@ import { MAX_PERIOD_MS, MIN_PERIOD_MS } from "./control/control-request.ts";
 import { parseObject } from "./control/json-object.ts";
 import { CanfleetError } from "./errors.ts";
 import { HeardClock } from "./heard-clock.ts";
-import { HubConnection, type HubConnectionOptions, type HubLogin, type HubTls } from "./hub-connection.ts";
+import { HubConnection, type HubConnectionOptions, type HubLogin, type HubTlsSource } from "./hub-connection.ts";
 import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
 import { decodeBackfillResponse, encodeBackfillRequest } from "./wire/backfill-request.ts";
@@ -45,7 +45,7 @@ export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, Hu
    */
   order?: "live" | "complete";
   /** Only with `mqtts://` and `wss://`. */
-  tls?: HubTls | undefined;
+  tls?: HubTlsSource | undefined;
   /** How long `connect` waits for the hub, ms. Default 5,000. */
   connectTimeoutMs?: number;
 }

@@ -1,6 +1,8 @@
 import { defaultBusName, Edge, type EdgeConfig } from "@canfleet/edge";
+import { CanfleetError } from "@canfleet/sdk";
 import type { Arguments } from "../command-spec.ts";
 import { loadSettings } from "../config/load.ts";
+import type { EdgeTlsSettings } from "../config/schema.ts";
 import type { Context } from "../context.ts";
 import { edgeConfig } from "../edge-options.ts";
 import { readLogin } from "../login.ts";
@@ -8,7 +10,7 @@ import { chooseLogFormat } from "../service-log.ts";
 import { serve, type Service } from "../service.ts";
 import type { EDGE } from "../table/run.ts";
 import { serviceSpoolFolder } from "../spool-folder.ts";
-import { readTls } from "../tls-files.ts";
+import { edgeNameIn, watchTls, type TlsFlags } from "../tls-files.ts";
 
 /** `canfleet edge` */
 export async function runEdge(args: Arguments<typeof EDGE>, context: Context): Promise<number> {
@@ -19,23 +21,53 @@ export async function runEdge(args: Arguments<typeof EDGE>, context: Context): P
   const format = chooseLogFormat(terminal, choice, settings.edge.log?.format);
   const login = await readLogin(settings.edge, cwd);
   const config: EdgeConfig = { ...edgeConfig(args, settings.edge, serviceSpoolFolder(env)), login };
-  if (config.hub !== undefined) config.tls = await readTls(config.hub, args.options, settings.edge.tls, cwd);
+  const log = (text: string, level?: "info" | "warn"): void => terminal.say(text, level);
+  const tls = config.hub === undefined ? undefined : watchTls(config.hub, args.options, settings.edge.tls, cwd, log);
+  config.tls = tls;
+  nameByCertificate(config, edgeNameIn(tls?.().cert));
+  const renewal = await startRenewal(args.options, settings.edge.tls, cwd, log);
   const start = async (): Promise<Service> => {
     let onEnd = (): void => undefined;
     const ended = new Promise<void>((resolve) => {
       onEnd = resolve;
     });
-    const log = (text: string, level?: "info" | "warn"): void => terminal.say(text, level);
     const edge = await Edge.start(config, { log, onEnd: () => onEnd() });
     if (format === "json") terminal.logAsJson({ service: "edge", edge: edge.name });
     terminal.print(whatRuns(edge.name, config));
     const close = async (): Promise<void> => {
+      renewal?.close();
       await edge.close();
       terminal.say(summary(edge));
     };
     return { ended, close, standstill: () => edge.standstill() };
   };
   return serve(start, context);
+}
+
+/** A hub lets an edge in under the name in its certificate, and under no other. */
+function nameByCertificate(config: EdgeConfig, certified: string | undefined): void {
+  if (certified === undefined) return;
+  const { name = certified } = config;
+  if (name !== certified) {
+    throw new CanfleetError("CONFIG_INVALID", `this edge is called ${name}, and its certificate is for ${certified}`);
+  }
+  config.name = name;
+}
+
+/** Renewal, where the settings say by whom. Loaded only then: it needs parts of the hub. */
+async function startRenewal(
+  flags: TlsFlags,
+  tls: EdgeTlsSettings | undefined,
+  cwd: string,
+  log: (text: string) => void,
+): Promise<{ close(): void } | undefined> {
+  if (tls?.renew === undefined) return undefined;
+  const { CertificateRenewal } = await import("../certificate-renewal.ts");
+  return CertificateRenewal.start(tls.renew, { ...tls, ...definedOf(flags) }, cwd, log);
+}
+
+function definedOf({ ca, cert, key }: TlsFlags): Partial<EdgeTlsSettings> {
+  return { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
 }
 
 function whatRuns(name: string, config: EdgeConfig): string {

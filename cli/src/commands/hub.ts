@@ -25,16 +25,17 @@ export async function runHub(args: Arguments<typeof HUB>, context: Context): Pro
   const format = chooseLogFormat(terminal, choice, settings.hub.log?.format);
   const config = hubConfig(options, settings.hub, hubLog(terminal, format));
   const { brokerUrl } = config;
-  if (brokerUrl !== undefined) config.brokerTls = await readTls(brokerUrl, {}, settings.hub.brokerTls, cwd);
+  if (brokerUrl !== undefined) config.brokerTls = readTls(brokerUrl, {}, settings.hub.brokerTls, cwd);
   const start = async (): Promise<Service> => {
     const hub = await Hub.start(config);
-    terminal.print(whatRuns(hub, config.brokerUrl !== undefined));
+    terminal.print(whatRuns(hub, config.brokerUrl !== undefined, hub.enrolsEdges ? config.dataDir : undefined));
     return hub;
   };
   return serve(start, context);
 }
 
-function whatRuns(hub: Hub, isExternal: boolean): string {
+/** @param enrolling the folder of a hub that enrols edges; undefined when it does not */
+function whatRuns(hub: Hub, isExternal: boolean, enrolling: string | undefined): string {
   const lines = [
     isExternal ? `canfleet hub, broker at ${hub.mqttUrl}` : `canfleet hub`,
     ...(isExternal ? [] : [`  MQTT  ${hub.mqttUrl}`]),
@@ -42,8 +43,9 @@ function whatRuns(hub: Hub, isExternal: boolean): string {
     ...(hub.mqttsUrl === undefined ? [] : [`  MQTT  ${hub.mqttsUrl}`]),
     ...(hub.httpsUrl === undefined ? [] : [`  page  ${hub.httpsUrl}`]),
     "Try, in another terminal:",
-    `  canfleet edge sim:car=can0 --name car --hub ${hub.mqttUrl}`,
-    `  canfleet ls --hub ${hub.mqttUrl}`,
+    ...(enrolling === undefined
+      ? [`  canfleet edge sim:car=can0 --name car --hub ${hub.mqttUrl}`, `  canfleet ls --hub ${hub.mqttUrl}`]
+      : [`  canfleet enroll pi-7 --data ${enrolling}`]),
   ];
   return `${lines.join("\n")}\n`;
 }

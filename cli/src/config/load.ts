@@ -81,8 +81,8 @@ function merge(layers: readonly Settings[]): LoadedSettings {
   );
 }
 
-function mergedTls(below: TlsSettings | undefined, above: TlsSettings | undefined): { tls?: TlsSettings } {
-  return below === undefined && above === undefined ? {} : { tls: { ...below, ...above } };
+function mergedTls<T extends TlsSettings>(below: T | undefined, above: T | undefined): { tls?: T } {
+  return below === undefined && above === undefined ? {} : { tls: { ...below, ...above } as T };
 }
 
 /** The error that lists what is wrong, a line each. */

@@ -13,6 +13,7 @@ import {
 } from "@canfleet/sdk";
 import { LOG_FORMATS } from "../service-log.ts";
 import { HOST_PORT_WANTED, parseHostPort, parsePort, type HostPort } from "../address.ts";
+import { HTTPS_URL_WANTED, parseHttpsUrl } from "../enroll-token.ts";
 import {
   filters,
   flag,
@@ -189,7 +190,10 @@ const ledger = group({
 });
 
 const file = something("the name of a file");
-const tls = group({ ca: file, cert: file, key: file, servername: something("a host name") });
+const tlsChecks = { ca: file, cert: file, key: file, servername: something("a host name") };
+const tls = group(tlsChecks);
+const httpsUrl = text((value) => parseHttpsUrl(value) !== undefined, HTTPS_URL_WANTED);
+const edgeTls = group({ ...tlsChecks, renew: httpsUrl });
 
 const numbers = Object.fromEntries(
   Object.entries(LIMIT_RANGES).map(([name, [min, max, unit]]) => [name, whole(min, max, unit)]),
@@ -217,7 +221,7 @@ const SECTIONS = {
   edge: group({
     name: text(isEdgeName, EDGE_NAME_WANTED),
     hub: hubUrl,
-    tls,
+    tls: edgeTls,
     base,
     ...login,
     buses: listOf(bus),
@@ -237,4 +241,6 @@ export type HubSettings = NonNullable<Settings["hub"]>;
 export type EdgeSettings = NonNullable<Settings["edge"]>;
 /** Names of files, as they were written, and the hub's name. */
 export type TlsSettings = NonNullable<ClientSettings["tls"]>;
+/** The same for edges, and where they renew their certificates. */
+export type EdgeTlsSettings = NonNullable<EdgeSettings["tls"]>;
 export type ClientSettings = NonNullable<Settings["client"]>;

@@ -1,4 +1,4 @@
-import { messageOf, parseFilters, type HubLogin, type HubTls } from "@canfleet/sdk";
+import { messageOf, parseFilters, type HubLogin, type HubTlsSource } from "@canfleet/sdk";
 import { BridgeRegistry } from "./bridge-registry.ts";
 import { Bridge, type BridgeCounters } from "./bridge.ts";
 import type { BridgeConfig } from "./config.ts";
@@ -24,7 +24,7 @@ export async function startBridge(
     hub: string | undefined;
     base: string;
     login?: HubLogin;
-    tls?: HubTls | undefined;
+    tls?: HubTlsSource | undefined;
     isSendOff?: () => boolean;
   },
   log: (text: string) => void,

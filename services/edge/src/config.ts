@@ -11,7 +11,7 @@ import {
   parseFilters,
   type CanFilter,
   type ControlMode,
-  type HubTls,
+  type HubTlsSource,
 } from "@canfleet/sdk";
 import { checkSpool, type SpoolConfig, type SpoolLimits } from "./ledger/spool-config.ts";
 import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
@@ -96,7 +96,7 @@ export interface EdgeConfig {
   /** Who this edge is at the hub. Default: not said. */
   login?: HubLogin;
   /** For a hub at `mqtts://` or `wss://`. Default: the authorities that come with Node, no certificate to show. */
-  tls?: HubTls | undefined;
+  tls?: HubTlsSource | undefined;
   /** Default "canfleet". */
   base?: string;
   buses: BusConfig[];
@@ -130,7 +130,7 @@ export interface CheckedConfig {
   name: string;
   hub: string | undefined;
   login: HubLogin;
-  tls: HubTls | undefined;
+  tls: HubTlsSource | undefined;
   base: string;
   buses: CheckedBus[];
   sendOffFile: string | undefined;

@@ -8,7 +8,7 @@ import {
   type Bus,
   type CanFilter,
   type HubLogin,
-  type HubTls,
+  type HubTlsSource,
 } from "@canfleet/sdk";
 import { localBusName } from "./host.ts";
 import { LocalBus } from "./local-bus.ts";
@@ -35,7 +35,7 @@ export interface OpenBusOptions {
   /** Address of the hub for `edge/bus`. */
   hub: string | undefined;
   /** For a hub at `mqtts://` or `wss://`. */
-  tls?: HubTls | undefined;
+  tls?: HubTlsSource | undefined;
   base: string;
   /** Who to be at the hub. Default: not said. */
   login?: HubLogin;

@@ -10,7 +10,7 @@ import {
   encodeSendReport,
   HubConnection,
   type HubLogin,
-  type HubTls,
+  type HubTlsSource,
   type HubWill,
   isCanfleetError,
   messageOf,
@@ -47,7 +47,7 @@ export interface UplinkOptions {
   url: string;
   login: HubLogin;
   /** For `mqtts://` and `wss://`. */
-  tls: HubTls | undefined;
+  tls: HubTlsSource | undefined;
   base: string;
   edge: string;
   /** Says how old what comes from the hub can be. */

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { assertBase, CanfleetError, DEFAULT_BASE, messageOf, redactUrls, type HubTls } from "@canfleet/sdk";
 import type { AccessControl } from "./access/access-control.ts";
 import { formatAddress, reachable, type HostPort } from "./address.ts";
@@ -23,6 +25,7 @@ import {
   type ListenerBounds,
 } from "./listeners.ts";
 import type { HubLog } from "./log.ts";
+import { AUTHORITY_KEY } from "./pki/authority.ts";
 import { ProcessMeter } from "./process-metrics.ts";
 import { Readiness } from "./readiness.ts";
 import { keepServerCertificate } from "./pki/server-renewal.ts";
@@ -75,6 +78,7 @@ interface HubUrls {
   mqtts: string | undefined;
   https: string | undefined;
   standstill: () => Promise<string | undefined>;
+  enrolsEdges: boolean;
 }
 
 /** A hub: an embedded MQTT broker, or a client of another one, with a page, an API and metrics. */
@@ -86,6 +90,8 @@ export class Hub {
   /** Where the broker and the page are encrypted, by the host that they listen on; undefined where they are not. */
   readonly mqttsUrl: string | undefined;
   readonly httpsUrl: string | undefined;
+  /** Whether edges can fetch certificates here. */
+  readonly enrolsEdges: boolean;
   readonly #closers: (() => Promise<void>)[];
   readonly #standstill: () => Promise<string | undefined>;
 
@@ -95,6 +101,7 @@ export class Hub {
     this.httpUrl = urls.http;
     this.mqttsUrl = urls.mqtts;
     this.httpsUrl = urls.https;
+    this.enrolsEdges = urls.enrolsEdges;
     this.#closers = closers;
   }
 
@@ -177,8 +184,14 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   const access = await openChecked(config, base, closers);
   const plan = planTls(config);
   const keys = plan && (await openKeys(plan, closers, log));
-  const standstill = (): Promise<undefined> => Promise.resolve(undefined);
-  const urls: HubUrls = { mqtt: "", http: undefined, mqtts: undefined, https: undefined, standstill };
+  const urls: HubUrls = {
+    mqtt: "",
+    http: undefined,
+    mqtts: undefined,
+    https: undefined,
+    enrolsEdges: false,
+    standstill: () => Promise.resolve(undefined),
+  };
   const mqtt: Listener[] = [];
   const listening = (scheme: string, listener: Listener): string => {
     closers.unshift(() => listener.close());
@@ -209,10 +222,11 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   if (config.http === false) return urls;
   const meter = openMeter(closers);
   const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient, taker, readiness, meter };
-  const guard = { access: access?.control, enrolment: enrolmentOf(access, urls.mqtts, log) };
+  const guard = { access: access?.control, enrolment: enrolmentOf(access, plan, urls.mqtts, log) };
   const http = await httpOptions(parts, guard, webSockets, log);
   urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
   if (plan?.https) urls.https = listening("https", await listenHttp(plan.https, { ...http, keys }, bounds));
+  urls.enrolsEdges = guard.enrolment !== undefined;
   return urls;
 }
 
@@ -242,10 +256,12 @@ async function startClients(
 /** Edges enrol where they will connect afterwards: by the hub's own broker with TLS. */
 function enrolmentOf(
   access: HubAccess | undefined,
+  plan: TlsPlan | undefined,
   mqttsUrl: string | undefined,
   log: HubLog,
 ): EnrolmentApi | undefined {
-  if (!access || mqttsUrl === undefined) return undefined;
+  if (!access || !plan?.https || mqttsUrl === undefined) return undefined;
+  if (!existsSync(join(access.dataDir, AUTHORITY_KEY))) return undefined;
   const enrolment = new Enrolment(access.dataDir, access.edges, log);
   return new EnrolmentApi(enrolment, Number(new URL(mqttsUrl).port), log);
 }

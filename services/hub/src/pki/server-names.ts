@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
-import { isIP } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 
 /** Whether a server certificate can have this name: a host name or an IP address. */
 export function isServerName(name: string): boolean {
@@ -28,5 +28,8 @@ export function namesIn(certificate: X509Certificate): string[] {
   const entries = (certificate.subjectAltName ?? "").split(", ");
   const of = (prefix: string): string[] =>
     entries.filter((entry) => entry.startsWith(prefix)).map((entry) => entry.slice(prefix.length));
-  return [...of("DNS:"), ...of("IP Address:")].filter(isServerName);
+  // OpenSSL writes every group of an IPv6 address; URLs have the short form.
+  const short = (address: string): string =>
+    isIPv6(address) ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+  return [...of("DNS:"), ...of("IP Address:").map(short)].filter(isServerName);
 }
