@@ -181,8 +181,11 @@ export class AccessControl implements Authorization {
     return this.#byToken(ANY_TOKEN, Buffer.from(token));
   }
 
-  #byCertificate(fingerprint256: string, name: string): Identity | LoginRefusal {
-    const edge = this.#options.edges?.edgeOf(fingerprint256);
+  async #byCertificate(fingerprint256: string, name: string): Promise<Identity | LoginRefusal> {
+    const { edges } = this.#options;
+    // Nobody gets here but with a certificate of our authority; it may have been signed a moment ago.
+    if (edges?.edgeOf(fingerprint256) === undefined) await edges?.look();
+    const edge = edges?.edgeOf(fingerprint256);
     if (edge === undefined || edge !== name || !isEdgeName(edge)) return "wrong";
     const identity: Identity = { name: edge, kind: "edge", role: "edge", send: [] };
     this.#fingerprints.set(identity, fingerprint256);

@@ -23,6 +23,7 @@ export class EdgeFile implements EdgeRegistry {
   readonly #names = new Map<string, string>();
   #list: EdgeList = NO_EDGES;
   #stamp = "";
+  #looking: Promise<void> = Promise.resolve();
   /** Edges that have a certificate within its time, as it was told. */
   #current = "";
   #listener: () => void = () => undefined;
@@ -72,8 +73,14 @@ export class EdgeFile implements EdgeRegistry {
     return this.#list.edges.get(name)?.some(({ toMs }) => toMs > this.#nowMs()) ?? false;
   }
 
-  /** Reads the file again when it changed. One that is wrong changes nothing, and is told. */
-  async look(): Promise<void> {
+  /** Reads the file again when it changed; after that, what it says counts. One that is wrong changes nothing, and is told. */
+  look(): Promise<void> {
+    // One after the other, so that nobody goes on while somebody else still reads.
+    this.#looking = this.#looking.then(() => this.#look());
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     const stamp = await fileStamp(this.path);
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;

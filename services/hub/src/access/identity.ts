@@ -54,6 +54,8 @@ export interface Credentials {
 export interface EdgeRegistry {
   /** Name of the edge with this certificate; undefined when there is none, or it was revoked. */
   edgeOf(fingerprint256: string): string | undefined;
+  /** Takes over what was changed a moment ago. */
+  look(): Promise<void>;
 }
 
 /** Why somebody was not let in. "later": too many attempts, or too much to do; nothing is said of the password. */
