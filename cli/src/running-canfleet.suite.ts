@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 export const PROGRAM = fileURLToPath(new URL("../bin/canfleet.js", import.meta.url));
 
 /** Nothing in these tests takes long; a machine that is busy with others may. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 export interface Ended {
   /** 128 + n when signal n ended it, as a shell says. */
@@ -41,12 +41,13 @@ export class Place {
     return place;
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-    return this.startProcess(process.execPath, [PROGRAM, ...args], env);
+  /** @param limitMs after which it is ended, so that its test fails instead of waiting for ever */
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, limitMs = LIMIT_MS): Running {
+    return this.startProcess(process.execPath, [PROGRAM, ...args], env, limitMs);
   }
 
-  startProcess(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-    const running = new Running(command, args, { ...this.env, ...env }, this.folder);
+  startProcess(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, limitMs = LIMIT_MS): Running {
+    const running = new Running(command, args, { ...this.env, ...env }, this.folder, limitMs);
     this.#running.add(running);
     return running;
   }
@@ -73,14 +74,13 @@ export class Running {
   readonly #ended: Promise<Ended>;
   readonly #waiting = new Set<() => void>();
 
-  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd: string) {
+  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd: string, limitMs: number) {
     this.#child = spawn(command, args, { env, cwd, stdio: ["pipe", "pipe", "pipe"] });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => this.#heard("stdout", text));
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => this.#heard("stderr", text));
     // A program that does not read its input may be gone before it is written.
     this.#child.stdin.on("error", () => undefined);
-    // What hangs is ended, so that its test fails instead of waiting for ever.
-    const limit = setTimeout(() => this.#child.kill("SIGKILL"), LIMIT_MS);
+    const limit = setTimeout(() => this.#child.kill("SIGKILL"), limitMs);
     this.#ended = new Promise((resolve) => {
       this.#child.on("close", (code, signal) => {
         clearTimeout(limit);
