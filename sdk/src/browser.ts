@@ -30,6 +30,7 @@ export * from "./mqtt-bus.ts";
 export { CompleteOrder, type CompleteOrderOptions, type OrderOutput } from "./order/complete-order.ts";
 export { sendError } from "./send-error.ts";
 export * from "./wire/record.ts";
+export * from "./wire/link-lock.ts";
 export * from "./wire/record-stream.ts";
 export * from "./wire/host-record-stream.ts";
 export {

@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import { BaseBus, type BaseBusOptions } from "./base-bus.ts";
 import type { SendOptions, SendResult } from "./bus.ts";
 import type { FrameBatch, FrameParts } from "./can/frame-batch.ts";
@@ -9,14 +8,19 @@ import { LinkContinuity } from "./link-continuity.ts";
 import { sendError } from "./send-error.ts";
 import { Dialer } from "./tcp/dialer.ts";
 import { HostLink } from "./tcp/host-link.ts";
+import { assertLinkSecurity, type LinkPeer, type LinkSecurity } from "./tcp/link-security.ts";
 import { LINK_TIMING, type LinkTiming } from "./tcp/link-timing.ts";
 import { LinkListener, plainAddress } from "./tcp/listener.ts";
+import { RepeatFilter } from "./tcp/repeat-filter.ts";
 import { SendQueue } from "./tcp/send-queue.ts";
 import { MAX_TTL_MS, type SendCode } from "./wire/send-request.ts";
 import type { RecordForm } from "./wire/record.ts";
 
-export interface TCPBusOptions extends BaseBusOptions {
-  /** How the peer writes frames. Default "auto": found from the bytes, upgraded where it is canfleet's own edge. */
+export interface TCPBusOptions extends BaseBusOptions, LinkSecurity {
+  /**
+   * How the peer writes frames. Default "auto": found from the bytes, upgraded where it is canfleet's own edge; with a
+   * token it can be nothing else.
+   */
   record?: RecordForm;
   /** Bytes of frames that wait to be sent at most. Default 4 MiB. */
   maxBufferedBytes?: number;
@@ -39,7 +43,7 @@ export interface TCPListenOptions extends TCPBusOptions {
 export interface TCPBusCounters {
   /** Connections that became a link. */
   connects: number;
-  /** Connections that were not taken: not allowed, or another edge was there. */
+  /** Connections that were not taken: not allowed, not proven, or another edge was there. */
   refusedPeers: number;
   /** Bytes that were part of no frame. */
   skippedBytes: number;
@@ -69,15 +73,21 @@ export class TCPBus extends BaseBus {
   readonly #sends: SendQueue;
   readonly #pending = new Map<number, Pending>();
   readonly #continuity = new LinkContinuity();
+  readonly #refusals = new RepeatFilter();
+  readonly #security: LinkSecurity;
+  /** Tells the program that waits for its first connection that there will be none. */
+  #giveUp: ((error: CanfleetError) => void) | undefined;
   #source: Dialer | LinkListener | undefined;
   #link: HostLink | undefined;
   #number = 0;
   #expiryTimer: NodeJS.Timeout | undefined;
   #pumpTimer: NodeJS.Immediate | undefined;
 
-  private constructor(channel: string, options: TCPBusOptions) {
+  private constructor(channel: string, options: TCPBusOptions, isListening: boolean) {
+    assertLinkSecurity(options, isListening, options.record);
     super(options);
     this.channel = channel;
+    this.#security = { tls: options.tls, token: options.token };
     this.#record = options.record ?? "auto";
     this.#timing = { ...LINK_TIMING, ...options.timing };
     this.#log = options.log ?? (() => undefined);
@@ -87,17 +97,21 @@ export class TCPBus extends BaseBus {
 
   /**
    * Listens for an edge and resolves once one has connected; one edge at a time. Port 0 takes a free one: see `port`.
+   * With `tls` or `token` an edge counts as connected when it has shown what is asked of it (docs/wire-tcp.md 5).
    *
    * @throws CanfleetError `LINK_PORT_IN_USE`, `CONFIG_INVALID`
    * @throws RangeError naming the part of `allow` that is no address
    */
   static async listen(port: number, options: TCPListenOptions = {}): Promise<TCPBus> {
-    const bus = new TCPBus(`tcp:${port}`, options);
+    const bus = new TCPBus(`tcp:${port}`, options, true);
     const listener = new LinkListener({
       port,
+      role: "host",
+      ...bus.#security,
+      timing: bus.#timing,
       hostname: options.hostname,
       allow: options.allow,
-      onSocket: (socket) => bus.#onSocket(socket),
+      onPeer: (peer) => bus.#onPeer(peer),
       onRefused: (address, reason) => bus.#refuse(address, reason),
     });
     await listener.listen();
@@ -105,24 +119,53 @@ export class TCPBus extends BaseBus {
     return bus.#whenConnected(options.wait ?? true);
   }
 
-  /** Dials an edge that listens and resolves once it is connected. It may come later: attempts go on for ever. */
-  static connect(host: string, port: number, options: TCPBusOptions = {}): Promise<TCPBus> {
-    const bus = new TCPBus(`tcp:${host}:${port}`, options);
+  /**
+   * Dials an edge that listens and resolves once it is connected. It may come later: attempts go on for ever, but for
+   * an edge that is there before and refuses, or is not the right one.
+   *
+   * @throws CanfleetError `CONFIG_INVALID`; `LINK_REFUSED` when one end does not trust the other, unless `wait` is false
+   */
+  static async connect(host: string, port: number, options: TCPBusOptions = {}): Promise<TCPBus> {
+    const bus = new TCPBus(`tcp:${host}:${port}`, options, false);
     const dialer = new Dialer({
       host,
       port,
+      role: "host",
+      ...bus.#security,
       timing: bus.#timing,
-      onSocket: (socket) => bus.#onSocket(socket),
-      onFailed: (error) => bus.#log(`${bus.channel}: not reachable: ${error.message}`),
+      onPeer: (peer) => bus.#onPeer(peer),
+      onFailed: (error) => bus.#onFailed(error),
     });
-    dialer.start();
     bus.#source = dialer;
-    return bus.#whenConnected(options.wait ?? true);
+    const connected = bus.#whenConnected(options.wait ?? true);
+    dialer.start();
+    return connected;
   }
 
   #whenConnected(wait: boolean): Promise<TCPBus> {
     if (!wait || this.isConnected) return Promise.resolve(this);
-    return new Promise((resolve) => this.once("connect", () => resolve(this)));
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      this.once("connect", () => {
+        this.#giveUp = undefined;
+        resolve(this);
+      });
+    });
+  }
+
+  #onFailed(error: CanfleetError): void {
+    const isRefusal = error.code === "LINK_REFUSED";
+    const line = `${this.channel}: ${isRefusal ? "no link" : "not reachable"}: ${error.message}`;
+    if (!isRefusal || this.#refusals.isNews(line)) this.#log(line);
+    if (isRefusal) this.#refused(error);
+  }
+
+  /** Ends the bus of a program that waits for its first connection: waiting longer would change nothing. */
+  #refused(error: CanfleetError): void {
+    if (!this.#giveUp || !(this.#source instanceof Dialer)) return;
+    this.#giveUp(new CanfleetError("LINK_REFUSED", `${this.channel}: ${error.message}`, { cause: error }));
+    this.#giveUp = undefined;
+    void this.shutdown();
   }
 
   /** The port it listens on; undefined for a bus that dials. */
@@ -136,7 +179,8 @@ export class TCPBus extends BaseBus {
     return mode === "opening" ? "none" : mode;
   }
 
-  #onSocket(socket: Socket): void {
+  #onPeer(peer: LinkPeer): void {
+    const { socket } = peer;
     const address = plainAddress(socket.remoteAddress ?? "");
     if (this.state === "shutdown" || (this.#link && this.#isAlive(this.#link, address))) {
       socket.destroy();
@@ -145,7 +189,7 @@ export class TCPBus extends BaseBus {
     }
     this.#replace("replaced by a new connection of the edge");
     const link = new HostLink(
-      socket,
+      peer,
       this.#sends,
       { record: this.#record, timing: this.#timing },
       {
@@ -154,7 +198,10 @@ export class TCPBus extends BaseBus {
         result: (number, code, timestampUs) => this.#onResult(number, code, timestampUs),
         wantsResult: (number) => this.#pending.has(number),
         refused: (number, error) => this.#settle(number, error),
-        closed: (reason) => this.#onClosed(link, reason),
+        closed: (error) => {
+          if (error.code === "LINK_REFUSED" && link === this.#link) this.#refused(error);
+          this.#onClosed(link, error.message);
+        },
       },
     );
     this.#link = link;
@@ -171,7 +218,8 @@ export class TCPBus extends BaseBus {
 
   #refuse(address: string, reason: string): void {
     this.counters.refusedPeers++;
-    this.#log(`${this.channel}: ${address} refused: ${reason}`);
+    const line = `${this.channel}: ${address} refused: ${reason}`;
+    if (this.#refusals.isNews(line)) this.#log(line);
   }
 
   #onOpened(link: HostLink, address: string): void {
@@ -197,7 +245,8 @@ export class TCPBus extends BaseBus {
     if (link !== this.#link) return;
     this.#link = undefined;
     this.counters.skippedBytes += link.skippedBytes;
-    this.#log(`${this.channel}: disconnected: ${reason}`);
+    const line = `${this.channel}: disconnected: ${reason}`;
+    if (link.mode !== "opening" || this.#refusals.isNews(line)) this.#log(line);
     this.#abandonSent(reason);
     this.disconnected(reason);
   }

@@ -27,7 +27,8 @@ describe("dialling again", () => {
         host: "127.0.0.1",
         port: (server.address() as AddressInfo).port,
         timing: { ...LINK_TIMING, firstRetryMs: 50, maxRetryMs: 100 },
-        onSocket: (socket) => {
+        role: "host",
+        onPeer: ({ socket }) => {
           socket.resume();
           if (++connections < 5) return;
           dialer.close();

@@ -7,6 +7,9 @@ import { encodeHello, encodeRecords, fitsRecord, MAX_RECORDS_PER_WRITE, type Rec
 import { RecordStream } from "../wire/record-stream.ts";
 import type { SendCode } from "../wire/send-request.ts";
 import { dropSocket } from "./drop-socket.ts";
+import { encodeRefusal } from "../wire/link-lock.ts";
+import { sayLastly } from "./last-words.ts";
+import { linkError, type LinkPeer } from "./link-security.ts";
 import type { LinkTiming } from "./link-timing.ts";
 import { LinkWatchdog } from "./link-watchdog.ts";
 import type { SendQueue, SendSegment } from "./send-queue.ts";
@@ -37,8 +40,8 @@ export interface HostLinkEvents {
   wantsResult(number: number): boolean;
   /** A frame that waited cannot be sent. */
   refused(number: number, error: CanfleetError): void;
-  /** Called once, also when the peer closed. `reason` is for people. */
-  closed(reason: string): void;
+  /** Called once, also when the peer closed. `LINK_REFUSED`: one end does not want the other, until something is changed. */
+  closed(reason: CanfleetError): void;
 }
 
 /** One connection to an edge, from the host's side: reads what it sends, sends what waits in the queue. */
@@ -54,13 +57,16 @@ export class HostLink {
   readonly #isRecordKnown: boolean;
   #mode: HostLinkMode = "opening";
   #isAccepted = false;
+  #isRefused = false;
   #isPumping = false;
   #openTimer: NodeJS.Timeout | undefined;
   #quietTimer: NodeJS.Timeout | undefined;
-  #reason = "the peer closed the connection";
+  #reason = closedBecause("the peer closed the connection");
+  readonly #proven: Uint8Array | undefined;
 
-  constructor(socket: Socket, sends: SendQueue, options: HostLinkOptions, events: HostLinkEvents) {
+  constructor({ socket, proven }: LinkPeer, sends: SendQueue, options: HostLinkOptions, events: HostLinkEvents) {
     this.#socket = socket;
+    this.#proven = proven;
     this.#sends = sends;
     this.#events = events;
     this.#timing = options.timing;
@@ -72,6 +78,7 @@ export class HostLink {
         events.frames(batch);
       },
       greeting: () => this.#onGreeting(),
+      challenge: () => this.#onChallenge(),
       accept: (rest) => this.#onAccept(rest),
     });
     this.#writes = new WriteQueue(socket, { maxBytes: Infinity, onIdle: () => this.pump() });
@@ -82,7 +89,7 @@ export class HostLink {
       stalledMs: (nowMs) => this.#writes.stalledMs(nowMs),
       onHeartbeat: () => this.#writes.push(encodeHeartbeat(Date.now() * 1000)),
       onDead: (reason) => {
-        this.#reason = `the peer is dead: ${reason}`;
+        this.#reason = closedBecause(`the peer is dead: ${reason}`);
         dropSocket(socket);
       },
     });
@@ -91,8 +98,13 @@ export class HostLink {
   /** Starts reading. Events follow, never from within this call, except `opened` when the format is known. */
   start(): void {
     this.#socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
-    this.#socket.on("error", (error) => (this.#reason = messageOf(error)));
+    this.#socket.on("error", (error) => (this.#reason = linkError(error)));
     this.#socket.once("close", () => this.#onClose());
+    if (this.#proven) {
+      this.#beginExtended();
+      this.#readSafely(() => this.#onAccept(this.#proven!));
+      return;
+    }
     if (this.#isRecordKnown) this.#open("records");
     else this.#openTimer = setTimeout(() => this.#open("records"), this.#timing.greetingWaitMs);
   }
@@ -126,9 +138,16 @@ export class HostLink {
 
   #onData(chunk: Uint8Array): void {
     this.#watchdog.received();
-    try {
+    if (this.#isRefused) return;
+    this.#readSafely(() => {
       if (this.#isAccepted) this.#items.read(chunk);
       else this.#readRecords(chunk);
+    });
+  }
+
+  #readSafely(read: () => void): void {
+    try {
+      read();
     } catch (error) {
       this.close(messageOf(error));
     }
@@ -137,7 +156,7 @@ export class HostLink {
   #readRecords(chunk: Uint8Array): void {
     this.#records.read(chunk);
     clearTimeout(this.#quietTimer);
-    if (this.#records.isUndecided) {
+    if (this.#records.isUndecided && !this.#isRefused) {
       this.#quietTimer = setTimeout(() => this.#records.quiet(), this.#timing.quietMs);
     }
   }
@@ -145,8 +164,21 @@ export class HostLink {
   #onGreeting(): void {
     this.#writes.setPace();
     this.#writes.push(encodeHello());
+    this.#beginExtended();
+  }
+
+  #beginExtended(): void {
+    this.#writes.setPace();
     this.#watchdog.isExtended = true;
     this.#open("extended");
+  }
+
+  /** The edge wants a token, and this end has none: it is told so. */
+  #onChallenge(): void {
+    this.#isRefused = true;
+    clearTimeout(this.#openTimer);
+    this.#reason = new CanfleetError("LINK_REFUSED", "the edge wants a token, and this host has none");
+    sayLastly(this.#socket, encodeRefusal("host", "none", 0));
   }
 
   #onAccept(rest: Uint8Array): void {
@@ -157,7 +189,14 @@ export class HostLink {
   /** Sends what waits, as far as the kernel takes it. What it does not take can still expire. */
   pump(): void {
     // A listener that is told of a refusal may send again from within this very call.
-    if (this.#isPumping || this.#mode === "opening" || this.#socket.destroyed || !this.#writes.isIdle) return;
+    if (
+      this.#isPumping ||
+      this.#isRefused ||
+      this.#mode === "opening" ||
+      this.#socket.destroyed ||
+      !this.#writes.isIdle
+    )
+      return;
     this.#isPumping = true;
     try {
       this.#putWaiting();
@@ -234,7 +273,7 @@ export class HostLink {
 
   /** Ends the connection; `closed` follows. */
   close(reason: string): void {
-    this.#reason = reason;
+    this.#reason = closedBecause(reason);
     this.#socket.destroy();
   }
 
@@ -245,6 +284,10 @@ export class HostLink {
     this.#writes.close();
     this.#events.closed(this.#reason);
   }
+}
+
+function closedBecause(reason: string): CanfleetError {
+  return new CanfleetError("LINK_CLOSED", reason, { retryable: true });
 }
 
 const NO_RESULTS = "the peer speaks records of socketsocketcan: only the extended link can tell that a frame was sent";

@@ -15,6 +15,8 @@ export interface LinkTiming {
    * without any of them being acknowledged. Default 10,000.
    */
   stallMs: number;
+  /** TLS and the proof of the token, each, end after this long. Default 5,000. */
+  handshakeMs: number;
   /** A connection attempt ends after this long. Default 8,000. */
   connectTimeoutMs: number;
   /** Wait before the second attempt to connect; doubles from there. Default 250. */
@@ -31,6 +33,7 @@ export const LINK_TIMING: Readonly<LinkTiming> = {
   heartbeatMs: 2000,
   silenceMs: 8000,
   stallMs: 10_000,
+  handshakeMs: 5000,
   connectTimeoutMs: 8000,
   firstRetryMs: 250,
   maxRetryMs: 8000,

@@ -1,28 +1,44 @@
 import { BlockList, createServer, isIP, type AddressInfo, type Server, type Socket } from "node:net";
 import { CanfleetError, messageOf } from "../errors.ts";
-import { KEEP_ALIVE_DELAY_MS } from "./link-timing.ts";
+import { LinkDoor, plainAddress } from "./link-door.ts";
+import type { LinkRole } from "./link-proof.ts";
+import { assertLinkSecurity, type LinkPeer, type LinkSecurity } from "./link-security.ts";
+import { KEEP_ALIVE_DELAY_MS, type LinkTiming } from "./link-timing.ts";
 
-export interface ListenerOptions {
+export { plainAddress } from "./link-door.ts";
+
+export interface ListenerOptions extends LinkSecurity {
   port: number;
+  /** This end's, which says who speaks first. */
+  role: LinkRole;
+  timing: LinkTiming;
   /** Address to listen on. Default: all of this machine. */
   hostname?: string | undefined;
   /** Addresses and networks that may connect, `192.168.1.5` or `10.0.0.0/8`. Default: all. */
   allow?: readonly string[] | undefined;
-  onSocket: (socket: Socket) => void;
+  /** A connection that has shown all that was asked of it. */
+  onPeer: (peer: LinkPeer) => void;
   /** A connection was not taken. `reason` is for people. */
   onRefused: (address: string, reason: string) => void;
 }
 
-/** Takes connections on one port, from the addresses that may. */
+/** Takes connections on one port, from the addresses that may and from those who show what is asked. */
 export class LinkListener {
   readonly #options: ListenerOptions;
   readonly #allowed: BlockList | undefined;
   readonly #server: Server;
+  readonly #door: LinkDoor;
 
-  /** @throws RangeError naming the part of `allow` that is no address */
+  /**
+   * @throws RangeError naming the part of `allow` that is no address
+   * @throws CanfleetError `CONFIG_INVALID` for certificates or a token that cannot be used
+   */
   constructor(options: ListenerOptions) {
     this.#options = options;
+    assertLinkSecurity(options, true);
     this.#allowed = options.allow && parseAddressList(options.allow);
+    const { role, tls, token, timing, onPeer, onRefused } = options;
+    this.#door = new LinkDoor({ role, tls, token, handshakeMs: timing.handshakeMs, onPeer, onRefused });
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS },
       (socket) => this.#take(socket),
@@ -55,18 +71,14 @@ export class LinkListener {
       this.#options.onRefused(address, "its address is not allowed");
       return;
     }
-    this.#options.onSocket(socket);
+    this.#door.take(socket, address);
   }
 
-  /** Takes no more connections; those that were taken stay. */
+  /** Takes no more connections, and ends those on their way in; those that were taken stay. */
   close(): void {
     this.#server.close();
+    this.#door.close();
   }
-}
-
-/** An IPv4 address without the `::ffff:` that a socket for both versions puts in front of it. */
-export function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
 /**

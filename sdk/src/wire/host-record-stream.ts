@@ -2,6 +2,7 @@ import { FrameBatch } from "../can/frame-batch.ts";
 import { isRemoteWord } from "../can/id.ts";
 import { CanfleetError } from "../errors.ts";
 import { ByteTail, viewOf } from "./byte-tail.ts";
+import { refusalAt } from "./link-lock.ts";
 import { decodeRecord, isHelloAt, isSendableRecord } from "./record.ts";
 
 const SIZE = 13;
@@ -44,7 +45,8 @@ export class HostRecordStream {
   /**
    * Takes the next bytes and hands out what is in them.
    *
-   * @throws CanfleetError `WIRE_BAD_RECORD` at a record that may not be sent; the stream must not be used again
+   * @throws CanfleetError `WIRE_BAD_RECORD` at a record that may not be sent, `LINK_REFUSED` where the host wants a
+   * token; the stream must not be used again
    */
   read(chunk: Uint8Array): void {
     this.#take(this.#tail.join(chunk), false);
@@ -110,6 +112,9 @@ export class HostRecordStream {
     if (left < SIZE) return isQuiet ? this.#shortEnd(bytes, view, at) : 0;
     if (isSendableRecord(view, at)) return this.#isShort(bytes, view, at) ? SIZE - bytes[at + 4]! : SIZE;
     if (this.#mayUpgrade && isHelloAt(bytes, view, at)) return 0;
+    if (this.#mayUpgrade && refusalAt(bytes, at) === "wanted") {
+      throw new CanfleetError("LINK_REFUSED", "the host wants a token, and this link has none");
+    }
     const start = hexOf(bytes.subarray(at, at + SIZE));
     throw new CanfleetError("WIRE_BAD_RECORD", `no frame to send begins with ${start}`);
   }

@@ -43,6 +43,7 @@ class Heard {
           this.lost.push(batch.lost);
         },
         greeting: () => this.greetings++,
+        challenge: () => assert.fail("a challenge"),
         accept: (rest) => (this.rest = rest),
       },
       () => NOW_US,

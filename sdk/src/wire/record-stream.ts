@@ -10,6 +10,7 @@ import {
   signalAt,
   type RecordForm,
   type RecordSize,
+  type Signal,
 } from "./record.ts";
 
 /** Two records in a row belong to one stream when their times are less apart than this. */
@@ -24,6 +25,8 @@ export interface RecordSink {
   frames(batch: FrameBatch): void;
   /** The first record was a canfleet edge's offer of the extended link. */
   greeting(): void;
+  /** The first record was the challenge of an edge that wants a token: nothing more is read. */
+  challenge(): void;
   /** The edge took up the hello: `rest` and all later bytes are the extended link, and no longer this stream's. */
   accept(rest: Uint8Array): void;
 }
@@ -39,7 +42,7 @@ export class RecordStream {
   readonly #nowUs: () => number;
   readonly #mayUpgrade: boolean;
   #size: RecordSize | undefined;
-  #state: "first" | "search" | "read" | "accepted" = "first";
+  #state: "first" | "search" | "read" | "done" = "first";
   #greeted = false;
   /** Offset of the first byte that is not read yet. */
   #at = 0;
@@ -86,7 +89,7 @@ export class RecordStream {
       if (!this.#readRows(bytes, view, size) || this.#at + size > bytes.length) break;
       this.#lose();
     }
-    if (this.#state !== "accepted" && this.#at < bytes.length) this.#tail.keep(bytes, this.#at);
+    if (this.#state !== "done" && this.#at < bytes.length) this.#tail.keep(bytes, this.#at);
     this.#batch.finish(HEAD);
   }
 
@@ -113,7 +116,7 @@ export class RecordStream {
 
   #accept(bytes: Uint8Array, at: number): void {
     this.#batch.finish(HEAD);
-    this.#state = "accepted";
+    this.#state = "done";
     this.#sink.accept(bytes.subarray(at));
   }
 
@@ -133,8 +136,7 @@ export class RecordStream {
     }
     this.#skip(this.#at - from);
     if (typeof found === "string") return false;
-    this.#begin(bytes, view, found);
-    return true;
+    return this.#begin(bytes, view, found);
   }
 
   #skip(count: number): void {
@@ -143,20 +145,27 @@ export class RecordStream {
     this.#batch.lose({ link: null });
   }
 
-  #begin(bytes: Uint8Array, view: DataView, size: RecordSize): void {
-    const isGreeting = this.#state === "first" && this.#isGreeting(bytes, view);
+  /** @returns false when the stream is not this reader's */
+  #begin(bytes: Uint8Array, view: DataView, size: RecordSize): boolean {
+    const signal = this.#state === "first" ? this.#firstSignal(bytes, view) : undefined;
     this.#size = size;
     this.#state = "read";
-    if (!isGreeting) return;
+    if (signal === "challenge") {
+      this.#state = "done";
+      this.#sink.challenge();
+      return false;
+    }
+    if (signal !== "greeting") return true;
     this.#at += GREETING_SIZE;
-    if (!this.#mayUpgrade) return;
+    if (!this.#mayUpgrade) return true;
     this.#greeted = true;
     this.#sink.greeting();
+    return true;
   }
 
-  #isGreeting(bytes: Uint8Array, view: DataView): boolean {
+  #firstSignal(bytes: Uint8Array, view: DataView): Signal | undefined {
     const canBe = (this.#size ?? GREETING_SIZE) === GREETING_SIZE && bytes.length - this.#at >= GREETING_SIZE;
-    return canBe && signalAt(bytes, view, this.#at) === "greeting";
+    return canBe ? signalAt(bytes, view, this.#at) : undefined;
   }
 
   #sizeAt(bytes: Uint8Array, view: DataView, isQuiet: boolean): RecordSize | "none" | "unknown" {
@@ -164,7 +173,8 @@ export class RecordStream {
     const left = bytes.length - at;
     const isFirst = this.#state === "first";
     if (this.#size !== undefined) return knownSizeAt(view, at, left, this.#size, isFirst || isQuiet);
-    if (isFirst && this.#isGreeting(bytes, view)) return GREETING_SIZE;
+    const signal = isFirst ? this.#firstSignal(bytes, view) : undefined;
+    if (signal === "greeting" || signal === "challenge") return GREETING_SIZE;
     return isQuiet ? quietSizeAt(view, at, left) : freeSizeAt(view, at, left);
   }
 }

@@ -140,48 +140,76 @@ function timeOf(view: DataView, at: number, size: RecordSize): number {
   return view.getUint32(at, true) * US_PER_SECOND + view.getUint32(at + (size === 21 ? 4 : 8), true);
 }
 
-/** Records by which two canfleet ends find each other (docs/wire-tcp.md 2): error frames that say nothing. */
-export type Signal = "greeting" | "accept";
+/** Records by which two canfleet ends find each other (docs/wire-tcp.md 2 and 5.2): error frames that say nothing. */
+export type Signal = "greeting" | "accept" | "challenge" | "refusal";
 
 export const GREETING_SIZE = 21;
 export const HELLO_SIZE = 13;
+/** Offset of the code in the record of a refusal, from its id word. */
+export const SIGNAL_CODE_AT = 10;
 const LINK_VERSION = 1;
-const GREETING_MARK = [0x43, 0x4e, 0x46, 0x4c];
-const ACCEPT_MARK = [0x43, 0x4e, 0x46, 0x41];
+/** "CNFL", "CNFA", "CNFT", "CNFR". */
+const MARKS: { readonly [signal in Signal]: readonly number[] } = {
+  greeting: [0x43, 0x4e, 0x46, 0x4c],
+  accept: [0x43, 0x4e, 0x46, 0x41],
+  challenge: [0x43, 0x4e, 0x46, 0x54],
+  refusal: [0x43, 0x4e, 0x46, 0x52],
+};
+const SIGNALS = Object.keys(MARKS) as Signal[];
 
-/** The edge's offer of the extended link, or its answer to the hello: a 21-byte record with the time `nowUs`. */
-export function encodeSignal(signal: Signal, nowUs: number): Uint8Array {
+/** What an edge signals, or its answer to the hello: a 21-byte record with the time `nowUs`. */
+export function encodeSignal(signal: Signal, nowUs: number, code = 0): Uint8Array {
   const bytes = new Uint8Array(GREETING_SIZE);
-  putTime(new DataView(bytes.buffer), 0, 8, nowUs);
-  putMark(bytes, 8, signal === "greeting" ? GREETING_MARK : ACCEPT_MARK);
+  putSignalTime(bytes, 0, nowUs);
+  putSignal(bytes, 8, signal, code);
+  return bytes;
+}
+
+/** What a host signals, a 13-byte record: its "greeting" is the hello, its "challenge" the head of its proof. */
+export function encodeHostSignal(signal: Signal, code = 0): Uint8Array {
+  const bytes = new Uint8Array(HELLO_SIZE);
+  putSignal(bytes, 0, signal, code);
   return bytes;
 }
 
 /** The host's answer to the greeting: a 13-byte record. */
 export function encodeHello(): Uint8Array {
-  const bytes = new Uint8Array(HELLO_SIZE);
-  putMark(bytes, 0, GREETING_MARK);
-  return bytes;
+  return encodeHostSignal("greeting");
 }
 
-function putMark(bytes: Uint8Array, at: number, mark: readonly number[]): void {
-  bytes.set([0, 0, 0, ERR_FLAG >>> 24, DATA_BYTES, ...mark, LINK_VERSION, 0, 0, 0], at);
+/** Writes the time of a 21-byte record. */
+export function putSignalTime(bytes: Uint8Array, at: number, nowUs: number): void {
+  putTime(new DataView(bytes.buffer, bytes.byteOffset), at, 8, nowUs);
+}
+
+/** Writes an error frame that says nothing, with 8 bytes of data, as the 13 bytes behind a record's time. */
+export function putSilentFrame(bytes: Uint8Array, at: number, data: readonly number[] | Uint8Array): void {
+  bytes.set([0, 0, 0, ERR_FLAG >>> 24, DATA_BYTES, ...data], at);
+}
+
+function putSignal(bytes: Uint8Array, at: number, signal: Signal, code: number): void {
+  putSilentFrame(bytes, at, [...MARKS[signal], LINK_VERSION, code, 0, 0]);
 }
 
 /** What the 21-byte record at `at` is to a canfleet host; undefined: a frame like any other. */
 export function signalAt(source: Uint8Array, view: DataView, at: number): Signal | undefined {
-  if (hasMark(source, view, at + 8, GREETING_MARK)) return "greeting";
-  return hasMark(source, view, at + 8, ACCEPT_MARK) ? "accept" : undefined;
+  return hostSignalAt(source, view, at + 8);
+}
+
+/** What the 13-byte record at `at` is to a canfleet edge; undefined: a frame like any other. */
+export function hostSignalAt(source: Uint8Array, view: DataView, at: number): Signal | undefined {
+  if (!isSilentFrameAt(source, view, at) || source[at + 9] !== LINK_VERSION) return undefined;
+  return SIGNALS.find((signal) => MARKS[signal].every((byte, n) => source[at + 5 + n] === byte));
 }
 
 /** Whether the 13-byte record at `at` is the hello of a canfleet host. */
 export function isHelloAt(source: Uint8Array, view: DataView, at: number): boolean {
-  return hasMark(source, view, at, GREETING_MARK);
+  return hostSignalAt(source, view, at) === "greeting";
 }
 
-function hasMark(source: Uint8Array, view: DataView, at: number, mark: readonly number[]): boolean {
-  if (view.getUint32(at, true) !== ERR_FLAG || source[at + 4] !== DATA_BYTES) return false;
-  return mark.every((byte, n) => source[at + 5 + n] === byte) && source[at + 9] === LINK_VERSION;
+/** Whether the 13 bytes at `at` are an error frame that says nothing, with 8 bytes of data. */
+export function isSilentFrameAt(source: Uint8Array, view: DataView, at: number): boolean {
+  return view.getUint32(at, true) === ERR_FLAG && source[at + 4] === DATA_BYTES;
 }
 
 /** Whether the 13-byte record at `at` may be put on a bus: plausible, and no error frame (those are the kernel's). */

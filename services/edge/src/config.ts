@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import {
+  assertLinkSecurity,
   assertBase,
   assertBusName,
   assertEdgeName,
@@ -12,20 +13,28 @@ import {
   type CanFilter,
   type ControlMode,
   type HubTlsSource,
+  type LinkSecurity,
 } from "@canfleet/sdk";
 import { checkSpool, type SpoolConfig, type SpoolLimits } from "./ledger/spool-config.ts";
 import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
 
+interface LinkCommon extends LinkSecurity {
+  /** With a token: "auto". */
+  record?: RecordForm;
+}
+
 /** One raw link of a bus: dial a host, or listen for hosts. */
 export type LinkConfig =
-  | { host: string; port: number; record?: RecordForm }
-  | {
+  | (LinkCommon & { host: string; port: number })
+  | (LinkCommon & {
       listen: number;
       hostname?: string;
-      record?: RecordForm;
-      /** Addresses and networks that may connect; only those listed may send under `send: link`. Default: all connect. */
+      /**
+       * Addresses and networks that may connect. Default: all connect. Under `send: link` those listed may send, and who
+       * proves the token.
+       */
       allow?: readonly string[];
-    };
+    });
 
 /** Record form towards a host that is not ours. "auto": 21 bytes, and the upgrade is offered. */
 export type RecordForm = "auto" | 21 | 29 | 13;
@@ -262,6 +271,7 @@ class Checker {
     if ("listen" in link) this.run(`${path}.allow`, () => parseAddressList(link.allow ?? []));
     if (!["auto", 21, 29, 13].includes(link.record ?? "auto"))
       this.add(`${path}.record`, "expected auto, 21, 29 or 13");
+    this.run(path, () => assertLinkSecurity(link, "listen" in link, link.record));
   }
 
   sameNames(buses: CheckedBus[]): void {

@@ -228,7 +228,8 @@ export class Edge {
 
   async #startLinks(bus: Bus, config: CheckedBus): Promise<void> {
     for (const link of config.links) {
-      const common = { record: link.record ?? "auto", log: this.#events.log };
+      const { record = "auto", tls, token } = link;
+      const common = { record, tls, token, log: this.#events.log };
       const host = "listen" in link ? link.hostname : link.host;
       const rawLink = new RawLink(
         {

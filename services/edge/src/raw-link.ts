@@ -1,11 +1,22 @@
-import type { Socket } from "node:net";
-import { Dialer, LINK_TIMING, LinkListener, type FrameBatch, type LinkTiming } from "@canfleet/sdk";
+import {
+  assertLinkSecurity,
+  Dialer,
+  LINK_TIMING,
+  LinkListener,
+  RepeatFilter,
+  type CanfleetError,
+  type FrameBatch,
+  type LinkPeer,
+  type LinkSecurity,
+  type LinkTiming,
+} from "@canfleet/sdk";
 import type { RecordForm } from "./config.ts";
 import { RawPeer, type RawPeerMode } from "./raw-peer.ts";
+import { printable } from "./refusals.ts";
 import type { Transmitter } from "./transmit.ts";
 import type { EdgeLog } from "./log.ts";
 
-export interface RawLinkOptions {
+export interface RawLinkOptions extends LinkSecurity {
   /** Who makes the connection. What is spoken on it is the same. */
   role: "dial" | "listen";
   /** The host to dial, or the address to listen on. Default when listening: all addresses. */
@@ -16,7 +27,7 @@ export interface RawLinkOptions {
   record?: RecordForm;
   /**
    * Listening: addresses and networks that may connect, IPv4 or IPv6, with `/BITS` for a network. They count as named by
-   * the operator; without such a list everybody may connect and nobody is named. Default: none.
+   * the operator, as do those who prove the token; without either everybody may connect and nobody is named. Default: none.
    */
   allow?: readonly string[];
   /** Bytes that wait for a slow host at most; then whole batches are dropped. Default 4 MiB. */
@@ -63,7 +74,11 @@ export class RawLink {
   readonly #peers = new Map<RawPeer, string>();
   readonly #name: string;
   #source: Dialer | LinkListener | undefined;
-  #isUnreachable = false;
+  readonly #refusals = new RepeatFilter();
+  /** Whether the last connection ended because the host did not want it. */
+  #isRefused = false;
+  /** Why the host cannot be reached, as it was told. */
+  #failure: string | undefined;
 
   constructor(options: RawLinkOptions, transmitter: Transmitter) {
     this.#options = options;
@@ -75,26 +90,29 @@ export class RawLink {
   /**
    * Dialling: returns at once and tries for ever. Listening: resolves once hosts can connect.
    *
-   * @throws CanfleetError `LINK_PORT_IN_USE`, `CONFIG_INVALID`
+   * @throws CanfleetError `LINK_PORT_IN_USE`; `CONFIG_INVALID` also for certificates or a token that cannot be used
    * @throws RangeError naming the part of `allow` that is no address
    */
   async start(): Promise<void> {
-    const { role, host, port, allow } = this.#options;
-    const onSocket = (socket: Socket): void => this.#onSocket(socket);
+    const { role, host, port, allow, tls, token, record } = this.#options;
+    assertLinkSecurity({ tls, token }, role === "listen", record);
+    const common = {
+      port,
+      role: "edge",
+      tls,
+      token,
+      timing: this.#timing,
+      onPeer: (peer: LinkPeer): void => this.#onPeer(peer),
+    } as const;
     if (role === "dial") {
-      const dialer = new Dialer({
-        host: host ?? "localhost",
-        port,
-        timing: this.#timing,
-        onSocket,
-        onFailed: (error) => this.#onFailed(error),
-      });
+      const onFailed = (error: CanfleetError): void => this.#onFailed(error);
+      const dialer = new Dialer({ ...common, host: host ?? "localhost", onFailed });
       this.#source = dialer;
       dialer.start();
       return;
     }
     const onRefused = (address: string, reason: string): void => this.#refuse(address, reason);
-    const listener = new LinkListener({ port, hostname: host, allow, onSocket, onRefused });
+    const listener = new LinkListener({ ...common, hostname: host, allow, onRefused });
     await listener.listen();
     this.#source = listener;
   }
@@ -114,42 +132,59 @@ export class RawLink {
     for (const peer of this.#peers.keys()) peer.publish(batch);
   }
 
-  #onFailed(error: Error): void {
-    // Once for each outage: attempts go on for ever.
-    if (!this.#isUnreachable) this.#options.log(`${this.#name}: not reachable, trying on: ${error.message}`, "warn");
-    this.#isUnreachable = true;
+  #onFailed({ code, message }: CanfleetError): void {
+    // Once for each outage, and when there is something to be done about it: attempts go on for ever.
+    const isRefusal = code === "LINK_REFUSED";
+    if (this.#failure !== undefined && (!isRefusal || this.#failure === message)) return;
+    this.#failure = message;
+    this.#options.log(`${this.#name}: ${isRefusal ? "no link" : "not reachable"}, trying on: ${message}`, "warn");
   }
 
   #refuse(address: string, reason: string): void {
     this.counters.refusedPeers++;
-    this.#options.log(`${this.#name}: ${address} refused: ${reason}`, "warn");
+    const line = `${this.#name}: ${address} refused: ${reason}`;
+    if (this.#refusals.isNews(line)) this.#options.log(line, "warn");
   }
 
-  #onSocket(socket: Socket): void {
+  #onPeer(accepted: LinkPeer): void {
+    const { socket, certificateName } = accepted;
     const address = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? 0}`;
     if (this.#peers.size >= MAX_HOSTS) {
       socket.destroy();
       this.#refuse(address, `${MAX_HOSTS} hosts are connected already`);
       return;
     }
-    this.#isUnreachable = false;
+    this.#failure = undefined;
     this.counters.connects++;
-    this.#options.log(`${this.#name}: ${address} connected`);
-    const peer = new RawPeer(socket, {
+    const who = certificateName === undefined ? address : `${address} (${printable(certificateName)})`;
+    this.#say(`${this.#name}: ${who} connected`);
+    const peer = new RawPeer(accepted, {
       record: this.#options.record ?? "auto",
       maxBufferedBytes: this.#options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES,
       timing: this.#timing,
       transmitter: this.#transmitter,
-      source: this.#options.role === "dial" || this.#options.allow ? "link" : "guest",
-      by: `host ${address}`,
+      source: this.#isNamed ? "link" : "guest",
+      by: `host ${who}`,
       counters: this.counters,
-      onClosed: (reason) => {
+      onClosed: (reason, isRefusal) => {
         this.#peers.delete(peer);
-        this.#options.log(`${this.#name}: ${address} disconnected: ${reason}`, "warn");
+        this.#isRefused = isRefusal;
+        this.#say(`${this.#name}: ${who} disconnected: ${reason}`, "warn");
       },
     });
     this.#peers.set(peer, address);
     peer.start();
+  }
+
+  /** Dialled hosts that refuse are dialled for ever: that is told once in a while. */
+  #say(line: string, level?: "info" | "warn"): void {
+    if (!this.#isRefused || this.#refusals.isNews(line)) this.#options.log(line, level);
+  }
+
+  /** Whether the operator has named whoever gets in. A certificate alone names nobody: every edge of a fleet has one. */
+  get #isNamed(): boolean {
+    const { role, allow, token } = this.#options;
+    return role === "dial" || allow !== undefined || token !== undefined;
   }
 
   /** Ends all connections, after at most a second for what waits. */

@@ -8,6 +8,8 @@ import {
   encodeSignal,
   HostItemStream,
   HostRecordStream,
+  isCanfleetError,
+  linkError,
   LinkWatchdog,
   MAX_LOSSES_BYTES,
   MAX_RECORDS_PER_WRITE,
@@ -16,7 +18,9 @@ import {
   messageOf,
   RESULT_BYTES,
   WriteQueue,
+  type CanfleetError,
   type FrameBatch,
+  type LinkPeer,
   type LinkTiming,
   type RecordSize,
   type SendCode,
@@ -53,8 +57,8 @@ export interface RawPeerOptions {
   /** Who it is, for logs. */
   by: string;
   counters: PeerCounters;
-  /** Called once. `reason` is for people. */
-  onClosed: (reason: string) => void;
+  /** Called once. `reason` is for people; `isRefusal`: the host does not want this edge until something is changed. */
+  onClosed: (reason: string, isRefusal: boolean) => void;
 }
 
 /** One host: what the bus has goes out to it, what it asks for goes to the transmitter. */
@@ -68,6 +72,8 @@ export class RawPeer {
   readonly #records: HostRecordStream;
   readonly #items: HostItemStream;
   readonly #recordSize: RecordSize;
+  /** What came behind the proof of the token; undefined without one. */
+  readonly #proven: Uint8Array | undefined;
   #mode: RawPeerMode;
   #isHelloRead = false;
   #held: FrameBatch[] = [];
@@ -75,10 +81,12 @@ export class RawPeer {
   #holdTimer: NodeJS.Timeout | undefined;
   #quietTimer: NodeJS.Timeout | undefined;
   #flushTimer: NodeJS.Immediate | undefined;
+  #isRefusal = false;
   #reason = "the host closed the connection";
 
-  constructor(socket: Socket, options: RawPeerOptions) {
+  constructor({ socket, proven }: LinkPeer, options: RawPeerOptions) {
     this.#socket = socket;
+    this.#proven = proven;
     this.#options = options;
     this.#counters = options.counters;
     const mayUpgrade = options.record === "auto";
@@ -105,8 +113,13 @@ export class RawPeer {
   /** Starts reading, and greets a host that may be canfleet's. */
   start(): void {
     this.#socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
-    this.#socket.on("error", (error) => (this.#reason = messageOf(error)));
+    this.#socket.on("error", (error) => this.#onError(linkError(error)));
     this.#socket.once("close", () => this.#onClose());
+    if (this.#proven) {
+      const rest = this.#proven;
+      this.#readSafely(() => this.#beginExtended(rest));
+      return;
+    }
     // The forwarder builds at the other end throw away broken records, as the C client does.
     if (this.#recordSize === 13) this.#writes.setPace(MAX_RECORDS_PER_WRITE * 13, 1);
     if (this.#mode !== "holding") return;
@@ -191,11 +204,20 @@ export class RawPeer {
 
   #onData(chunk: Uint8Array): void {
     this.#watchdog.received();
-    try {
+    this.#readSafely(() => {
       if (this.#isHelloRead) this.#items.read(chunk);
       else this.#readRecords(chunk);
+    });
+  }
+
+  #readSafely(read: () => void): void {
+    try {
+      read();
     } catch (error) {
-      this.#onBadRecord(error);
+      // A host that wants a token has sent nothing wrong.
+      this.#isRefusal = isCanfleetError(error, "LINK_REFUSED");
+      if (!this.#isRefusal) this.#counters.badRecords++;
+      this.#end(messageOf(error));
     }
   }
 
@@ -203,23 +225,17 @@ export class RawPeer {
     clearTimeout(this.#quietTimer);
     this.#records.read(chunk);
     if (this.#isHelloRead || !this.#records.isUndecided) return;
-    this.#quietTimer = setTimeout(() => {
-      try {
-        this.#records.quiet();
-      } catch (error) {
-        this.#onBadRecord(error);
-      }
-    }, this.#options.timing.quietMs);
-  }
-
-  #onBadRecord(error: unknown): void {
-    this.#counters.badRecords++;
-    this.#end(messageOf(error));
+    const quiet = (): void => this.#readSafely(() => this.#records.quiet());
+    this.#quietTimer = setTimeout(quiet, this.#options.timing.quietMs);
   }
 
   #onHello(rest: Uint8Array): void {
-    this.#isHelloRead = true;
     this.#writes.push(encodeSignal("accept", Date.now() * 1000));
+    this.#beginExtended(rest);
+  }
+
+  #beginExtended(rest: Uint8Array): void {
+    this.#isHelloRead = true;
     this.#watchdog.isExtended = true;
     this.#release("extended");
     if (rest.length > 0) this.#items.read(rest);
@@ -273,6 +289,11 @@ export class RawPeer {
     this.#socket.destroy();
   }
 
+  #onError({ code, message }: CanfleetError): void {
+    this.#isRefusal = code === "LINK_REFUSED";
+    this.#reason = message;
+  }
+
   #onClose(): void {
     clearTimeout(this.#holdTimer);
     clearTimeout(this.#quietTimer);
@@ -280,6 +301,6 @@ export class RawPeer {
     this.#watchdog.close();
     this.#writes.close();
     this.#held = [];
-    this.#options.onClosed(this.#reason);
+    this.#options.onClosed(this.#reason, this.#isRefusal);
   }
 }
