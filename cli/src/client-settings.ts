@@ -1,9 +1,9 @@
-import { DEFAULT_BASE, redactUrls, type HubLogin, type HubTls } from "@canfleet/sdk";
+import { DEFAULT_BASE, redactUrls, type HubLogin, type HubTls, type LinkSecurity } from "@canfleet/sdk";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./config/load.ts";
 import { BASE_WANTED, HUB_URL_WANTED, isBase, isHubUrl } from "./config/schema.ts";
-import { readLogin } from "./login.ts";
-import { readTls } from "./tls-files.ts";
+import { readLogin, readSecretFile } from "./login.ts";
+import { readTls, readTlsFiles, withFlags } from "./tls-files.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The hub of commands that are asked for none. */
@@ -19,20 +19,48 @@ export interface ClientHub {
   tls?: HubTls | undefined;
 }
 
+/** What a command's flags say of its hub. */
+export interface ClientFlags {
+  readonly hub: string | undefined;
+  readonly base: string | undefined;
+  readonly ca: string | undefined;
+}
+
+/** And of its raw links. */
+export interface LinkFlags extends ClientFlags {
+  readonly "link-token-file": string | undefined;
+}
+
+/**
+ * What a command's raw links shall be secured with: its flags, then environment and files.
+ *
+ * @throws CanfleetError `CONFIG_INVALID`, `TEXT_NO_FILE`
+ */
+export async function clientLink(
+  flags: Pick<LinkFlags, "ca" | "link-token-file">,
+  { tls: isEncrypted }: { tls?: true },
+  context: Context,
+): Promise<LinkSecurity> {
+  const { client } = await loadSettings(context);
+  const tokenFile = flags["link-token-file"] ?? client.linkTokenFile;
+  return {
+    tls: isEncrypted && readTlsFiles(withFlags({ ca: flags.ca }, client.tls), context.cwd),
+    token: tokenFile === undefined ? undefined : await readSecretFile(tokenFile, context.cwd),
+  };
+}
+
 /**
  * The hub that a command shall use: its flags, then environment and files, then this machine.
  *
+ * @param isElsewhere whether `--ca` is for a raw link, too
  * @throws UsageError, CanfleetError `CONFIG_INVALID`, `TEXT_NO_FILE`
  */
-export async function clientHub(
-  flags: { readonly hub: string | undefined; readonly base: string | undefined; readonly ca: string | undefined },
-  context: Context,
-): Promise<ClientHub> {
+export async function clientHub(flags: ClientFlags, context: Context, isElsewhere = false): Promise<ClientHub> {
   const { client } = await loadSettings(context);
   const url = checkedHubUrl(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL;
   return {
     url,
-    tls: readTls(url, { ca: flags.ca }, client.tls, context.cwd),
+    tls: readTls(url, { ca: flags.ca }, client.tls, context.cwd, isElsewhere),
     base: checkedBase(flags.base) ?? client.base ?? DEFAULT_BASE,
     login: await readLogin(client, context.cwd),
   };

@@ -2,7 +2,7 @@ import type { BusConfig, EdgeConfig } from "@canfleet/edge";
 import { HOST_PORT_WANTED, parsePort } from "./address.ts";
 import type { Arguments } from "./command-spec.ts";
 import { checkedBase, checkedHubUrl, DEFAULT_HUB_URL } from "./client-settings.ts";
-import { parseLinkListen, recordForm, type EdgeSettings } from "./config/schema.ts";
+import { parseLinkListen, recordForm, type EdgeSettings, type LinkSettings } from "./config/schema.ts";
 import type { EDGE } from "./table/run.ts";
 import { spoolConfig } from "./spool-folder.ts";
 import { UsageError } from "./usage-error.ts";
@@ -89,20 +89,27 @@ function addLinks(
   portText: string | undefined,
   { record, listen, allow }: EdgeArguments["options"],
 ): void {
-  const links = bus.links ?? [];
+  const links: LinkSettings[] = bus.links ?? [];
   if (host !== undefined) {
     const port = parsePort(portText ?? "");
     if (port === undefined || port === 0)
       throw new UsageError(`edge CHANNEL ${host} needs a PORT from 1 to 65535`, "edge");
-    links.push({ host, port, record: recordForm(record) });
+    const [name, tls] = withoutTls(host);
+    links.push({ host: name, port, record: recordForm(record), ...tls });
   }
   if (listen !== undefined) {
-    const place = parseLinkListen(listen);
+    const [where, tls] = withoutTls(listen);
+    const place = parseLinkListen(where);
     if (!place) throw new UsageError(`--listen ${listen}: expected ${HOST_PORT_WANTED}`, "edge");
     const allowed = allow === undefined ? {} : { allow: allow.split(",") };
-    links.push({ ...place, record: recordForm(record), ...allowed });
+    links.push({ ...place, record: recordForm(record), ...allowed, ...tls });
   } else if (allow !== undefined) {
     throw new UsageError("--allow needs --listen: who may connect to what?", "edge");
   }
   if (links.length > 0) bus.links = links;
+}
+
+/** `tls:` in front of a place says that the link is inside TLS. */
+function withoutTls(place: string): [place: string, tls: Pick<LinkSettings, "tlsFiles">] {
+  return place.startsWith("tls:") ? [place.slice("tls:".length), { tlsFiles: {} }] : [place, {}];
 }

@@ -1,6 +1,6 @@
 import { openBus, type BusSpec } from "@canfleet/edge";
 import { CanfleetError, DEFAULT_BASE, type Bus } from "@canfleet/sdk";
-import type { ClientHub } from "./client-settings.ts";
+import { clientHub, clientLink, type LinkFlags } from "./client-settings.ts";
 import type { Context } from "./context.ts";
 import { Interrupted } from "./interruption.ts";
 
@@ -16,8 +16,8 @@ export interface OpenedBus {
 }
 
 export interface OpenOptions {
-  /** The hub of `edge/bus` names; asked only when there is one. */
-  hub: () => Promise<ClientHub>;
+  /** Where the hub of `edge/bus` names is, and what raw links are secured with; looked up only when there is one. */
+  flags: LinkFlags;
   /** Whether a raw link must have its peer before the command goes on: it has something to send. */
   connected: boolean;
   /** In what order frames come through the hub, as `MqttBus` takes it. Default "live". */
@@ -39,9 +39,10 @@ export async function openBuses(
   context: Context,
 ): Promise<OpenedBus[]> {
   const opened: OpenedBus[] = [];
+  const isEncrypted = specs.some(isEncryptedLink);
   try {
     for (const spec of specs) {
-      const bus = await unlessStopped(openOne(spec, options, context), context.interruption.signal);
+      const bus = await unlessStopped(openOne(spec, { ...options, isEncrypted }, context), context.interruption.signal);
       if (!bus) throw new Interrupted();
       opened.push(bus);
     }
@@ -50,6 +51,11 @@ export async function openBuses(
     throw error;
   }
   return opened;
+}
+
+/** Whether a bus is a raw link inside TLS. */
+export function isEncryptedLink({ place }: BusSpec): boolean {
+  return (place.kind === "listen" || place.kind === "dial") && place.tls === true;
 }
 
 /** Shuts all buses down; one that fails to does not keep the others open. */
@@ -71,11 +77,18 @@ export async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): P
   return Promise.race([work, stopped]);
 }
 
-async function openOne(spec: BusSpec, options: OpenOptions, context: Context): Promise<OpenedBus> {
+async function openOne(
+  spec: BusSpec,
+  options: OpenOptions & { isEncrypted: boolean },
+  context: Context,
+): Promise<OpenedBus> {
   const { text: name, place } = spec;
   const { terminal } = context;
-  const hub = place.kind === "hub" ? await options.hub() : undefined;
-  if (place.kind === "listen") terminal.say(`waiting for an edge: canfleet edge can0 THIS-HOST ${place.port}`);
+  const hub = place.kind === "hub" ? await clientHub(options.flags, context, options.isEncrypted) : undefined;
+  const isLink = place.kind === "listen" || place.kind === "dial";
+  const link = isLink ? await clientLink(options.flags, place, context) : undefined;
+  const prefix = isLink && place.tls ? "tls:" : "";
+  if (place.kind === "listen") terminal.say(`waiting for an edge: canfleet edge can0 ${prefix}THIS-HOST ${place.port}`);
   let onEnd = (): void => undefined;
   const ended = new Promise<void>((resolve) => {
     onEnd = resolve;
@@ -83,6 +96,7 @@ async function openOne(spec: BusSpec, options: OpenOptions, context: Context): P
   const opening = openBus(spec, {
     hub: hub?.url,
     tls: hub?.tls,
+    link,
     base: hub?.base ?? DEFAULT_BASE,
     ...(hub && { login: hub.login }),
     log: (text) => terminal.say(text),

@@ -18,8 +18,9 @@ export interface TlsFlags {
 
 /**
  * Reads the files for an encrypted connection: those of the flags, else of the settings. Settings are for whichever hub
- * is encrypted; a flag with a plain address is a mistake.
+ * is encrypted; a flag with a plain address is a mistake, unless there is something else that it is for.
  *
+ * @param isElsewhere whether the flags are for a raw link, too
  * @param cwd what names of files are relative to
  * @throws UsageError; CanfleetError `TEXT_NO_FILE`, `CONFIG_INVALID` naming the file and what it should hold
  */
@@ -28,15 +29,31 @@ export function readTls(
   flags: TlsFlags,
   settings: TlsSettings | undefined,
   cwd: string,
+  isElsewhere = false,
 ): HubTls | undefined {
   const flag = (["ca", "cert", "key"] as const).find((name) => flags[name] !== undefined);
   if (!isEncrypted(url)) {
-    if (flag !== undefined) throw new UsageError(`--${flag}: ${url} is not encrypted; mqtts:// and wss:// are`);
+    if (flag !== undefined && !isElsewhere)
+      throw new UsageError(`--${flag}: ${url} is not encrypted; mqtts:// and wss:// are`);
     return undefined;
   }
-  const ca = readPem(flags.ca ?? settings?.ca, CERTIFICATE, cwd);
-  const own = readOwn(flags.cert ?? settings?.cert, flags.key ?? settings?.key, cwd);
-  const servername = settings?.servername;
+  return readTlsFiles(withFlags(flags, settings), cwd);
+}
+
+/** Flags before settings. */
+export function withFlags({ ca, cert, key }: TlsFlags, settings: TlsSettings = {}): TlsSettings {
+  return { ...settings, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+}
+
+/**
+ * Reads the files that are named; undefined when nothing is.
+ *
+ * @throws CanfleetError `TEXT_NO_FILE`, `CONFIG_INVALID` naming the file and what it should hold
+ */
+export function readTlsFiles(files: TlsSettings, cwd: string): HubTls | undefined {
+  const ca = readPem(files.ca, CERTIFICATE, cwd);
+  const own = readOwn(files.cert, files.key, cwd);
+  const { servername } = files;
   return ca || own || servername !== undefined ? { ca: ca?.pem, ...own, servername } : undefined;
 }
 
@@ -45,6 +62,7 @@ export function readTls(
  * not belong together, or are gone, change nothing.
  *
  * @param log told once of what is wrong
+ * @param isElsewhere as of `readTls`
  */
 export function watchTls(
   url: string,
@@ -52,14 +70,15 @@ export function watchTls(
   settings: TlsSettings | undefined,
   cwd: string,
   log: (text: string) => void,
+  isElsewhere = false,
 ): (() => HubTls) | undefined {
-  const first = readTls(url, flags, settings, cwd);
+  const first = readTls(url, flags, settings, cwd, isElsewhere);
   if (!first) return undefined;
   let current = first;
   let told = "";
   return () => {
     try {
-      current = readTls(url, flags, settings, cwd) ?? current;
+      current = readTls(url, flags, settings, cwd, isElsewhere) ?? current;
       told = "";
     } catch (error) {
       if (messageOf(error) !== told) log(`going on with the certificate as it was: ${messageOf(error)}`);

@@ -1,9 +1,10 @@
 import { startBridge, type BridgeCounters, type BusSpec } from "@canfleet/edge";
 import { parseFilters } from "@canfleet/sdk";
 import { readBus } from "../bus-spec.ts";
-import { clientHub } from "../client-settings.ts";
+import { clientHub, clientLink } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
+import { isEncryptedLink } from "../open-bus.ts";
 import { assertOneBus, assertTakesFrames } from "../sendable.ts";
 import { serve, type Service } from "../service.ts";
 import type { BRIDGE } from "../table/run.ts";
@@ -36,13 +37,14 @@ function assertFilters(text: string | undefined): void {
 async function start(specs: readonly [BusSpec, BusSpec], options: BridgeOptions, context: Context): Promise<Service> {
   const [a, b] = specs;
   const { terminal } = context;
-  const hub = await clientHub(options, context);
+  const hub = await clientHub(options, context, specs.some(isEncryptedLink));
+  const link = await clientLink(options, specs.some(isEncryptedLink) ? { tls: true } : {}, context);
   const oneWay = options["one-way"];
   for (const spec of oneWay ? [b] : specs) await assertTakesFrames(spec, hub);
   // Two buses of this machine need no hub; one that was named looks for rings all the same.
   const usesHub = options.hub !== undefined || specs.some(({ place }) => place.kind === "hub");
   const config = { a: a.text, b: b.text, oneWay, ...(options.filter === undefined ? {} : { filters: options.filter }) };
-  const bridge = await startBridge(config, { ...hub, hub: usesHub ? hub.url : undefined }, (text) =>
+  const bridge = await startBridge(config, { ...hub, link, hub: usesHub ? hub.url : undefined }, (text) =>
     terminal.say(text),
   );
   terminal.say("Ctrl-C ends");

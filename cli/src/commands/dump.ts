@@ -1,7 +1,6 @@
 import { ConsoleFormatter, describeErrorFrame, formatLogLine, type FrameBatch } from "@canfleet/sdk";
 import { oneWord, readBus } from "../bus-spec.ts";
 import { BusColours } from "../colours.ts";
-import { clientHub } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
 import { DropLines } from "../drop-lines.ts";
@@ -19,7 +18,7 @@ type FrameText = (batch: FrameBatch, i: number, channel: string) => string;
 export async function runDump({ options, positionals }: Arguments<typeof DUMP>, context: Context): Promise<number> {
   const { terminal, interruption } = context;
   const specs = positionals.map(readBus);
-  const buses = await openBuses(specs, { hub: () => clientHub(options, context), connected: false }, context);
+  const buses = await openBuses(specs, { flags: options, connected: false }, context);
   const drops = new DropLines();
   const text = frameText(options, context);
   let end: ReceiveEnd;

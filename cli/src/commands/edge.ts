@@ -1,10 +1,11 @@
 import { defaultBusName, Edge, type EdgeConfig } from "@canfleet/edge";
-import { CanfleetError } from "@canfleet/sdk";
+import { CanfleetError, type LinkSecurity } from "@canfleet/sdk";
 import type { Arguments } from "../command-spec.ts";
 import { loadSettings } from "../config/load.ts";
 import type { EdgeTlsSettings } from "../config/schema.ts";
 import type { Context } from "../context.ts";
 import { edgeConfig } from "../edge-options.ts";
+import { hasEncryptedLinks, withLinkSecrets } from "../link-secrets.ts";
 import { readLogin } from "../login.ts";
 import { chooseLogFormat } from "../service-log.ts";
 import { serve, type Service } from "../service.ts";
@@ -20,9 +21,12 @@ export async function runEdge(args: Arguments<typeof EDGE>, context: Context): P
   const settings = await loadSettings({ env, cwd, file: args.options.config });
   const format = chooseLogFormat(terminal, choice, settings.edge.log?.format);
   const login = await readLogin(settings.edge, cwd);
-  const config: EdgeConfig = { ...edgeConfig(args, settings.edge, serviceSpoolFolder(env)), login };
   const log = (text: string, level?: "info" | "warn"): void => terminal.say(text, level);
-  const tls = config.hub === undefined ? undefined : watchTls(config.hub, args.options, settings.edge.tls, cwd, log);
+  const plan = edgeConfig(args, settings.edge, serviceSpoolFolder(env));
+  const config: EdgeConfig = { ...(await withLinkSecrets(plan, args.options, settings.edge, cwd)), login };
+  const isElsewhere = hasEncryptedLinks(plan);
+  const tls =
+    config.hub === undefined ? undefined : watchTls(config.hub, args.options, settings.edge.tls, cwd, log, isElsewhere);
   config.tls = tls;
   nameByCertificate(config, edgeNameIn(tls?.().cert));
   const renewal = await startRenewal(args.options, settings.edge.tls, cwd, log);
@@ -77,9 +81,8 @@ function whatRuns(name: string, config: EdgeConfig): string {
     const where = config.hub === undefined ? bus : `${name}/${bus}`;
     lines.push(`  ${where}  ${channel}, send: ${typeof send === "string" ? send : `${send.length} rules`}`);
     for (const link of links) {
-      lines.push(
-        "listen" in link ? `    listens for hosts on port ${link.listen}` : `    host ${link.host}:${link.port}`,
-      );
+      const where = "listen" in link ? `listens for hosts on port ${link.listen}` : `host ${link.host}:${link.port}`;
+      lines.push(`    ${where}${securedBy(link)}`);
     }
   }
   if (config.hub !== undefined) {
@@ -90,6 +93,11 @@ function whatRuns(name: string, config: EdgeConfig): string {
       lines.push(`Try: canfleet dump ${name}/${first.name ?? defaultBusName(first.channel)} --hub ${config.hub}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+function securedBy({ tls, token }: LinkSecurity): string {
+  if (tls) return token === undefined ? ", TLS" : ", TLS and token";
+  return token === undefined ? "" : ", token without TLS: frames can be read and changed on their way";
 }
 
 function summary(edge: Edge): string {

@@ -19,7 +19,7 @@ export async function runGen({ options, positionals }: Arguments<typeof GEN>, co
   assertOneBus(spec);
   const generator = new FrameGenerator({ ...options, seed: options.seed ?? Math.floor(Math.random() * 2 ** 32) });
   if (spec.place.kind === "hub") await assertTakesFrames(spec, await clientHub(options, context));
-  const opened = await openBuses([spec], { hub: () => clientHub(options, context), connected: true }, context);
+  const opened = await openBuses([spec], { flags: options, connected: true }, context);
   const sender = new FrameSender(opened[0]!.bus, spec);
   try {
     const count = options.count ?? Infinity;

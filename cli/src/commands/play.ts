@@ -27,7 +27,7 @@ export async function runPlay({ options, positionals }: Arguments<typeof PLAY>, 
   const hub = (): ReturnType<typeof clientHub> => clientHub(options, context);
   const targets = new PlayTargets(async (spec) => {
     if (spec.place.kind === "hub") await assertTakesFrames(spec, await hub());
-    return (await openBuses([spec], { hub, connected: true }, context))[0]!;
+    return (await openBuses([spec], { flags: options, connected: true }, context))[0]!;
   });
   const player = new Player(targets, options, context);
   try {

@@ -1,5 +1,4 @@
 import { readBus } from "../bus-spec.ts";
-import { clientHub } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
 import { fileNameAt, LogWriter } from "../log-writer.ts";
@@ -14,8 +13,7 @@ export async function runRecord({ options, positionals }: Arguments<typeof RECOR
   const specs = positionals.map(readBus);
   const path = fileNameAt(options.file, new Date());
   const failed = new AbortController();
-  const hub = (): ReturnType<typeof clientHub> => clientHub(options, context);
-  const buses = await openBuses(specs, { hub, connected: false, order: "complete" }, context);
+  const buses = await openBuses(specs, { flags: options, connected: false, order: "complete" }, context);
   const file = path === "-" ? undefined : await LogWriter.create(path, () => failed.abort());
   const recording = new Recording(file ?? { write: (text) => terminal.write(text), isBehind: false });
   if (file) terminal.say(`recording ${specs.map(({ text }) => text).join(", ")} to ${path}; Ctrl-C ends`);

@@ -20,7 +20,7 @@ export async function runSend(args: SendArguments, context: Context): Promise<nu
   const frames = frameTexts.map((text) => Message.fromBatch(FrameBatch.of(parseFrame(text)), 0));
   const { signal } = context.interruption;
   if (spec.place.kind === "hub") await assertTakesFrames(spec, await clientHub(args.options, context));
-  const opened = await openBuses([spec], { hub: () => clientHub(args.options, context), connected: true }, context);
+  const opened = await openBuses([spec], { flags: args.options, connected: true }, context);
   try {
     const bus = opened[0]!.bus;
     // Nobody takes the frames that come in meanwhile: without a listener they would wait in a queue.

@@ -39,6 +39,10 @@ const VARIABLES: Readonly<Record<string, readonly [section: string, path: string
     ["hub", "log.format"],
     ["edge", "log.format"],
   ],
+  CANFLEET_LINK_TOKEN_FILE: [
+    ["client", "linkTokenFile"],
+    ["edge", "linkTokenFile"],
+  ],
   CANFLEET_NAME: [["edge", "name"]],
   CANFLEET_HUB_LISTEN: [["hub", "listen"]],
   CANFLEET_HUB_HTTP: [["hub", "http"]],

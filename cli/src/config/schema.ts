@@ -56,6 +56,12 @@ const http: Check<HostPort | "off"> = parsed(
 );
 
 const addressOrNetwork = text(isAddressOrNetwork, "an address, or a network such as 10.0.0.0/8");
+const file = something("the name of a file");
+const tlsChecks = { ca: file, cert: file, key: file, servername: something("a host name") };
+const tls = group(tlsChecks);
+
+/** A raw link, with the files that its secrets are in. */
+export type LinkSettings = LinkConfig & { tlsFiles?: TlsSettings; tokenFile?: string };
 
 const linkGroup = group({
   host: something("a host name or address"),
@@ -63,6 +69,8 @@ const linkGroup = group({
   record: oneOf("auto", "21", "29", "13"),
   listen: parsed(parseLinkListen, HOST_PORT_WANTED),
   allow: listOf(addressOrNetwork),
+  tls,
+  tokenFile: file,
 });
 
 function isAddressOrNetwork(value: string): boolean {
@@ -88,15 +96,16 @@ export function recordForm(choice: "auto" | "21" | "29" | "13"): RecordForm {
   return choice === "21" ? 21 : choice === "29" ? 29 : 13;
 }
 
-const link: Check<LinkConfig> = (node, key, problems) => {
+const link: Check<LinkSettings> = (node, key, problems) => {
   const before = problems.length;
   const value = linkGroup(node, key, problems);
   if (value === null || problems.length > before) return null;
-  const { host, port, listen, allow } = value;
+  const { host, port, listen, allow, tls: tlsFiles, tokenFile } = value;
   const record = recordForm(value.record ?? "auto");
+  const secrets = { ...(tlsFiles && { tlsFiles }), ...(tokenFile !== undefined && { tokenFile }) };
   if (listen !== undefined && host === undefined && port === undefined)
-    return { ...listen, record, ...(allow && { allow }) };
-  if (listen === undefined && host !== undefined && port !== undefined) return { host, port, record };
+    return { ...listen, record, ...(allow && { allow }), ...secrets };
+  if (listen === undefined && host !== undefined && port !== undefined) return { host, port, record, ...secrets };
   problems.push({ where: node.where, key, wanted: "either host: and port:, or listen:" });
   return null;
 };
@@ -189,9 +198,6 @@ const ledger = group({
   }),
 });
 
-const file = something("the name of a file");
-const tlsChecks = { ca: file, cert: file, key: file, servername: something("a host name") };
-const tls = group(tlsChecks);
 const httpsUrl = text((value) => parseHttpsUrl(value) !== undefined, HTTPS_URL_WANTED);
 const edgeTls = group({ ...tlsChecks, renew: httpsUrl });
 
@@ -227,11 +233,12 @@ const SECTIONS = {
     buses: listOf(bus),
     sendOffFile: something("the name of a file"),
     bridges: listOf(bridge),
+    linkTokenFile: file,
     batch,
     ledger,
     log,
   }),
-  client: group({ hub: hubUrl, tls, base, ...login }),
+  client: group({ hub: hubUrl, tls, base, ...login, linkTokenFile: file }),
 };
 
 /** Everything that a configuration source can say; each part may be absent. */

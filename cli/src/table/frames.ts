@@ -1,5 +1,5 @@
 import { defineCommand } from "../command-spec.ts";
-import { busArgument, CLIENT_OPTIONS, JSON_OPTION } from "./common.ts";
+import { busArgument, BUS_OPTIONS, JSON_OPTION } from "./common.ts";
 
 const MAX_COUNT = 1e15;
 
@@ -39,7 +39,7 @@ export const DUMP = defineCommand({
       default: "auto",
       help: "colour with -c; NO_COLOR is honoured",
     },
-    ...CLIENT_OPTIONS,
+    ...BUS_OPTIONS,
   },
   description: [
     "Error frames always pass filters; candump's #MASK is taken and ignored.",
@@ -89,7 +89,7 @@ export const SEND = defineCommand({
     },
     wait: { kind: "flag", letter: "w", help: "wait until each frame was on the bus; exit 5 with the reason if not" },
     json: JSON_OPTION,
-    ...CLIENT_OPTIONS,
+    ...BUS_OPTIONS,
   },
   examples: [
     { line: "canfleet send pi-7/can0 123#DEADBEEF --wait", does: "send and see when it was on the bus" },
@@ -138,7 +138,7 @@ export const GEN = defineCommand({
     seed: { kind: "integer", value: "N", min: 0, max: 2 ** 32 - 1, help: "the same random frames each time" },
     ignore: { kind: "flag", letter: "i", help: "go on when a frame is refused (full queue, bus-off)" },
     verbose: { kind: "flag", letter: "v", help: "print what is sent" },
-    ...CLIENT_OPTIONS,
+    ...BUS_OPTIONS,
   },
   examples: [{ line: "canfleet gen sim:lab -g 10 -I i -v", does: "a frame each 10 ms, ids counting up" }],
 });
@@ -182,7 +182,7 @@ export const PLAY = defineCommand({
     speed: { kind: "number", value: "X", min: 0.01, max: 100, default: 1, help: "times as fast as recorded" },
     count: { kind: "integer", letter: "n", value: "COUNT", min: 1, max: MAX_COUNT, help: "end after this many frames" },
     verbose: { kind: "flag", letter: "v", help: "print what is sent" },
-    ...CLIENT_OPTIONS,
+    ...BUS_OPTIONS,
   },
   description: [
     "Without TO=FROM each line goes to the local interface that it names, as with canplayer.",
@@ -218,7 +218,7 @@ export const RECORD = defineCommand({
       unit: "ms",
       help: "end after this long without a frame",
     },
-    ...CLIENT_OPTIONS,
+    ...BUS_OPTIONS,
   },
   description: [
     "Through a hub every frame is written once and in order, late ones after an outage too; what is missing is a line such as " +

@@ -1,5 +1,5 @@
 import { defineCommand } from "../command-spec.ts";
-import { busArgument, CLIENT_OPTIONS } from "./common.ts";
+import { BUS_OPTIONS, busArgument, CLIENT_OPTIONS } from "./common.ts";
 
 export const DEMO = defineCommand({
   name: "demo",
@@ -81,7 +81,7 @@ export const EDGE = defineCommand({
   synopsis: ["[CHANNEL [HOST PORT]] [--hub URL] [--name NAME] [--bus CHANNEL]… [--send WHO]"],
   arguments: [
     { name: "CHANNEL", help: "CAN interface such as can0, sim:NAME or play:FILE", optional: true },
-    { name: "HOST", help: "host with a TCPBus to dial (raw link)", optional: true },
+    { name: "HOST", help: "host with a TCPBus to dial (raw link); tls:HOST: inside TLS", optional: true },
     { name: "PORT", help: "its port", optional: true },
   ],
   options: {
@@ -91,8 +91,9 @@ export const EDGE = defineCommand({
       help: "hub to publish to (CANFLEET_HUB); without it and HOST: mqtt://127.0.0.1:1883",
     },
     ca: CLIENT_OPTIONS.ca,
-    cert: { kind: "text", value: "FILE", help: "certificate to show to a hub at mqtts:// or wss:// (CANFLEET_CERT)" },
+    cert: { kind: "text", value: "FILE", help: "certificate to show at mqtts://, wss:// and tls: (CANFLEET_CERT)" },
     key: { kind: "text", value: "FILE", help: "private key of --cert (CANFLEET_KEY)" },
+    "link-token-file": BUS_OPTIONS["link-token-file"],
     base: CLIENT_OPTIONS.base,
     name: { kind: "text", value: "NAME", help: "name of this edge (the machine's host name)" },
     bus: {
@@ -115,8 +116,8 @@ export const EDGE = defineCommand({
     },
     listen: {
       kind: "text",
-      value: "[HOST:]PORT",
-      help: "take raw-link hosts here; they may only read unless --allow names them",
+      value: "[tls:][HOST:]PORT",
+      help: "take raw-link hosts here; they may only read unless --allow or a token names them",
     },
     allow: {
       kind: "text",
@@ -154,6 +155,7 @@ export const EDGE = defineCommand({
   },
   description: [
     "Without CHANNEL and --bus the buses come from the configuration file.",
+    "A raw link inside TLS that is dialled uses --ca, --cert and --key; one that listens shows --cert with --key, a server's. For different files, links in the configuration have their own.",
     "canfleet edge vcan0 my-can-server 5000 does what ./client vcan0 my-can-server 5000 of socketsocketcan does.",
   ],
   examples: [
@@ -172,7 +174,7 @@ export const BRIDGE = defineCommand({
   options: {
     "one-way": { kind: "flag", help: "only from the first bus to the second" },
     filter: { kind: "text", letter: "f", value: "ID:MASK,…", help: "only these frames, both ways" },
-    ...CLIENT_OPTIONS,
+    ...BUS_OPTIONS,
   },
   description: [
     "Bridges announce themselves on the hub; one that would close a ring is refused with the ring named, so no frame travels in a circle.",

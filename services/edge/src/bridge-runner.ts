@@ -1,4 +1,4 @@
-import { messageOf, parseFilters, type HubLogin, type HubTlsSource } from "@canfleet/sdk";
+import { messageOf, parseFilters, type HubLogin, type HubTlsSource, type LinkSecurity } from "@canfleet/sdk";
 import { BridgeRegistry } from "./bridge-registry.ts";
 import { Bridge, type BridgeCounters } from "./bridge.ts";
 import type { BridgeConfig } from "./config.ts";
@@ -14,7 +14,8 @@ export interface RunningBridge {
 /**
  * Opens both buses, makes sure that no ring is closed, and joins them.
  *
- * @param where the hub for buses behind one; without it, rings are not looked for; `tls` to reach it. `isSendOff`: whether nothing may be
+ * @param where the hub for buses behind one; without it, rings are not looked for; `tls` to reach it; `link`
+ * for raw links. `isSendOff`: whether nothing may be
  * sent now on a bus of this machine
  * @throws CanfleetError `BRIDGE_RING`, `CAN_*`, `HUB_*`, `TEXT_BAD_FRAME` for a bus that cannot be read
  */
@@ -25,6 +26,7 @@ export async function startBridge(
     base: string;
     login?: HubLogin;
     tls?: HubTlsSource | undefined;
+    link?: LinkSecurity | undefined;
     isSendOff?: () => boolean;
   },
   log: (text: string) => void,

@@ -112,6 +112,8 @@ export interface EdgeConfig {
   /** While this file exists nothing is sent on any bus. Default: no such switch. */
   sendOffFile?: string;
   bridges?: BridgeConfig[];
+  /** For raw links of bridges: `tls` for those at `tls:`, `token` for all. Default: nothing is asked. */
+  bridgeLinks?: LinkSecurity | undefined;
   batch?: Partial<BatchLimits> & {
     /** Frames that send their batch at once, candump syntax. Default: none. */
     urgent?: string;
@@ -144,6 +146,7 @@ export interface CheckedConfig {
   buses: CheckedBus[];
   sendOffFile: string | undefined;
   bridges: BridgeConfig[];
+  bridgeLinks: LinkSecurity | undefined;
   batch: BatchLimits;
   /** Frames that send their batch at once, in candump's notation. */
   urgent: string;
@@ -208,6 +211,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     buses,
     sendOffFile: config.sendOffFile,
     bridges: config.bridges ?? [],
+    bridgeLinks: config.bridgeLinks,
     batch: { ...DEFAULT_BATCH, ...config.batch },
     urgent,
     ledger: check.ledger(config.ledger ?? {}),

@@ -145,8 +145,8 @@ export class Edge {
   }
 
   #startBridge(bridge: BridgeConfig): Promise<RunningBridge> {
-    const { hub, base, login, tls } = this.#config;
-    return startBridge(bridge, { hub, base, login, tls, isSendOff: () => this.#isSendOff }, this.#events.log);
+    const { hub, base, login, tls, bridgeLinks: link } = this.#config;
+    return startBridge(bridge, { hub, base, login, tls, link, isSendOff: () => this.#isSendOff }, this.#events.log);
   }
 
   async #startBus(config: CheckedBus): Promise<void> {

@@ -9,6 +9,7 @@ import {
   type CanFilter,
   type HubLogin,
   type HubTlsSource,
+  type LinkSecurity,
 } from "@canfleet/sdk";
 import { localBusName } from "./host.ts";
 import { LocalBus } from "./local-bus.ts";
@@ -18,8 +19,8 @@ import { openCanInterface } from "./open-interface.ts";
 export type BusPlace =
   | { kind: "hub"; edge: string; bus: string }
   | { kind: "local"; channel: string }
-  | { kind: "listen"; port: number }
-  | { kind: "dial"; host: string; port: number };
+  | { kind: "listen"; port: number; tls?: true }
+  | { kind: "dial"; host: string; port: number; tls?: true };
 
 /** A bus as it is named on the command line and in bridges, read. */
 export interface BusSpec {
@@ -39,6 +40,8 @@ export interface OpenBusOptions {
   base: string;
   /** Who to be at the hub. Default: not said. */
   login?: HubLogin;
+  /** For raw links: `tls` for those at `tls:`, `token` for all. Default: nothing is asked. */
+  link?: LinkSecurity | undefined;
   /** In what order frames come through the hub, as `MqttBus` takes it. Default "live". */
   order?: "live" | "complete";
   log: (text: string) => void;
@@ -49,11 +52,12 @@ export interface OpenBusOptions {
   isSendOff?: () => boolean;
 }
 
-const WANTED = "EDGE/BUS, an interface such as can0, sim:NAME, play:FILE, tcp:PORT or tcp:HOST:PORT";
+const WANTED =
+  "EDGE/BUS, an interface such as can0, sim:NAME, play:FILE, tcp:PORT, tcp:HOST:PORT, tls:PORT or tls:HOST:PORT";
 
 /**
- * Reads `EDGE/BUS` (`+` for any), `can0`, `sim:NAME`, `play:FILE`, `tcp:PORT`, `tcp:HOST:PORT` or `any` (every bus of
- * the hub), with candump filters behind it after commas.
+ * Reads `EDGE/BUS` (`+` for any), `can0`, `sim:NAME`, `play:FILE`, `tcp:PORT`, `tcp:HOST:PORT`, the same with `tls:`, or
+ * `any` (every bus of the hub), with candump filters behind it after commas.
  *
  * @throws CanfleetError `CONFIG_INVALID` saying what was wanted
  */
@@ -80,7 +84,8 @@ function readFilters(text: string): CanFilter[] {
 
 function parsePlace(name: string): BusPlace | undefined {
   if (name === "any") return { kind: "hub", edge: "+", bus: "+" };
-  if (name.startsWith("tcp:")) return parseTcp(name.slice("tcp:".length));
+  if (name.startsWith("tcp:")) return parseTcp(name.slice("tcp:".length), {});
+  if (name.startsWith("tls:")) return parseTcp(name.slice("tls:".length), { tls: true });
   if (name.startsWith("sim:"))
     return isBusName(name.slice("sim:".length)) ? { kind: "local", channel: name } : undefined;
   if (name.startsWith("play:")) return { kind: "local", channel: name };
@@ -90,12 +95,12 @@ function parsePlace(name: string): BusPlace | undefined {
   return valid ? { kind: "hub", edge, bus } : undefined;
 }
 
-function parseTcp(address: string): BusPlace | undefined {
+function parseTcp(address: string, tls: { tls?: true }): BusPlace | undefined {
   const match = /^(?:(.+):)?(\d{1,5})$/.exec(address);
   const port = Number(match?.[2]);
   if (!match || port > 65_535) return undefined;
   const host = match[1]?.replace(/^\[(.*)\]$/, "$1");
-  return host === undefined ? { kind: "listen", port } : { kind: "dial", host, port };
+  return host === undefined ? { kind: "listen", port, ...tls } : { kind: "dial", host, port, ...tls };
 }
 
 function globalNameOf(place: BusPlace): string {
@@ -135,8 +140,19 @@ export async function openBus(spec: BusSpec, options: OpenBusOptions): Promise<B
         ...(options.isSendOff ? { isSendOff: options.isSendOff } : {}),
       });
     case "listen":
-      return TCPBus.listen(place.port, { filters, wait: options.waitForEdge ?? false });
+      return TCPBus.listen(place.port, { ...securityOf(place, options), filters, wait: options.waitForEdge ?? false });
     case "dial":
-      return TCPBus.connect(place.host, place.port, { filters });
+      return TCPBus.connect(place.host, place.port, { ...securityOf(place, options), filters });
   }
+}
+
+/** With what says why a raw link does not come about. */
+function securityOf(
+  place: { kind: "listen" | "dial"; tls?: true },
+  { link = {}, log }: OpenBusOptions,
+): LinkSecurity & { log: typeof log } {
+  const { ca, ...own } = link.tls ?? {};
+  // The authority is for hubs and edges that are dialled: who listens does not ask for certificates because of it.
+  const tls = place.kind === "listen" ? own : { ...own, ca };
+  return { ...(place.tls && { tls }), token: link.token, log };
 }
