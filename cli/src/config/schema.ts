@@ -171,7 +171,7 @@ const bus = groupWith(
   "channel",
 );
 
-const bridge = groupWith({ a: something("a bus"), b: something("a bus"), oneWay: flag, filters }, "a", "b");
+const bridge = groupWith({ a: something("a bus"), b: something("a bus"), oneWay: flag, filters, send }, "a", "b");
 
 const batch = group({
   maxFrames: whole(1, 4_096, "frames"),

@@ -2,6 +2,7 @@ import { messageOf, parseFilters, type HubLogin, type HubTlsSource, type LinkSec
 import { BridgeRegistry } from "./bridge-registry.ts";
 import { Bridge, type BridgeCounters } from "./bridge.ts";
 import type { BridgeConfig } from "./config.ts";
+import type { SendGuard } from "./local-bus.ts";
 import { openBus, parseBusSpec } from "./open-bus.ts";
 
 export interface RunningBridge {
@@ -15,19 +16,18 @@ export interface RunningBridge {
  * Opens both buses, makes sure that no ring is closed, and joins them.
  *
  * @param where the hub for buses behind one; without it, rings are not looked for; `tls` to reach it; `link`
- * for raw links. `isSendOff`: whether nothing may be
- * sent now on a bus of this machine
+ * for raw links; `guard`: who decides what may be sent on a bus of this machine
  * @throws CanfleetError `BRIDGE_RING`, `CAN_*`, `HUB_*`, `TEXT_BAD_FRAME` for a bus that cannot be read
  */
 export async function startBridge(
-  config: BridgeConfig,
+  config: Omit<BridgeConfig, "send">,
   where: {
     hub: string | undefined;
     base: string;
     login?: HubLogin;
     tls?: HubTlsSource | undefined;
     link?: LinkSecurity | undefined;
-    isSendOff?: () => boolean;
+    guard?: ((channel: string) => SendGuard) | undefined;
   },
   log: (text: string) => void,
 ): Promise<RunningBridge> {

@@ -72,16 +72,24 @@ export class BusTransmitter implements Transmitter {
   #retry: NodeJS.Timeout | undefined;
   #echoCheck: NodeJS.Timeout | undefined;
 
-  /** @param filters those of the interface: an echo that does not pass them is never seen, so it is not waited for */
-  constructor(can: CanInterface, policy: SendPolicy, filters: readonly CanFilter[], options: TransmitterOptions = {}) {
+  /**
+   * @param policy what may be sent; or a gate that is asked by several, with limits of its own
+   * @param filters those of the interface: an echo that does not pass them is never seen, so it is not waited for
+   */
+  constructor(
+    can: CanInterface,
+    policy: SendPolicy | SendGate,
+    filters: readonly CanFilter[],
+    options: TransmitterOptions = {},
+  ) {
     this.#can = can;
-    this.#gate = new SendGate(policy, options);
+    this.#gate = policy instanceof SendGate ? policy : new SendGate(policy, options);
     this.#refusals = options.refusals;
     this.#filters = filters;
   }
 
-  /** What is decided already about a frame that may be sent later; nothing is counted. */
-  get gate(): Pick<SendGate, "outlook" | "capHz" | "spend"> {
+  /** Who decides; whoever else puts frames on this bus asks there, too. */
+  get gate(): SendGate {
     return this.#gate;
   }
 

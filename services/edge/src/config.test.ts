@@ -14,6 +14,19 @@ function maySend(policy: SendPolicy, source: SendSource, idWord: number): boolea
 }
 
 describe("checkEdgeConfig", () => {
+  it("takes a bridge's own send rules for an interface that is no bus of the edge, and for nothing else", () => {
+    const bridge = (a: string, b: string, send?: string): string[] => {
+      const buses = [{ channel: "can0" }];
+      return checkEdgeConfig({ buses, bridges: [{ a, b, ...(send && { send }) }] }).mistakes.map(({ path }) => path);
+    };
+    assert.deepEqual(bridge("pi-7/can0", "vcan0", "123"), []);
+    assert.deepEqual(bridge("can0", "vcan0", "123"), []);
+    assert.deepEqual(bridge("can0", "pi-7/can0", "123"), ["bridges[0].send"]);
+    assert.deepEqual(bridge("tcp:h:5", "pi-7/can0", "123"), ["bridges[0].send"]);
+    assert.deepEqual(bridge("vcan0", "pi-7/can0", "xyz"), ["bridges[0].send"]);
+    assert.deepEqual(bridge("a/b/c", "tcp:99999"), ["bridges[0].a", "bridges[0].b"]);
+  });
+
   it("fills in the defaults", () => {
     const { checked, mistakes } = checkEdgeConfig({
       name: "pi-7",

@@ -15,6 +15,7 @@ import {
   type HubTlsSource,
   type LinkSecurity,
 } from "@canfleet/sdk";
+import { parseBusSpec, type BusPlace } from "./open-bus.ts";
 import { checkSpool, type SpoolConfig, type SpoolLimits } from "./ledger/spool-config.ts";
 import { checkSendPolicy, type SendConfig, type SendPolicy } from "./send-policy.ts";
 
@@ -70,6 +71,11 @@ export interface BridgeConfig {
   oneWay?: boolean;
   /** candump syntax. Default: everything. */
   filters?: string;
+  /**
+   * What it may put on its interface of this machine. Default `link`, which lets the edge's own bridges. Only for an
+   * interface that is none of `buses`: on those their own `send` counts.
+   */
+  send?: SendConfig;
 }
 
 export interface BatchLimits {
@@ -137,6 +143,11 @@ export interface CheckedBus {
   filterText: string;
 }
 
+export interface CheckedBridge extends Omit<BridgeConfig, "send"> {
+  /** For an interface that is no bus of the edge. */
+  send: SendPolicy;
+}
+
 export interface CheckedConfig {
   name: string;
   hub: string | undefined;
@@ -145,7 +156,7 @@ export interface CheckedConfig {
   base: string;
   buses: CheckedBus[];
   sendOffFile: string | undefined;
-  bridges: BridgeConfig[];
+  bridges: CheckedBridge[];
   bridgeLinks: LinkSecurity | undefined;
   batch: BatchLimits;
   /** Frames that send their batch at once, in candump's notation. */
@@ -199,9 +210,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   check.batch({ ...DEFAULT_BATCH, ...config.batch });
   const urgent = config.batch?.urgent ?? "";
   check.run("batch.urgent", () => parseFilters(urgent));
-  (config.bridges ?? []).forEach((bridge, i) =>
-    check.run(`bridges[${i}].filters`, () => parseFilters(bridge.filters ?? "")),
-  );
+  const bridges = (config.bridges ?? []).map((bridge, i) => check.bridge(bridge, `bridges[${i}]`, config.buses));
   const checked: CheckedConfig = {
     name,
     hub: config.hub,
@@ -210,7 +219,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
     base,
     buses,
     sendOffFile: config.sendOffFile,
-    bridges: config.bridges ?? [],
+    bridges,
     bridgeLinks: config.bridgeLinks,
     batch: { ...DEFAULT_BATCH, ...config.batch },
     urgent,
@@ -265,6 +274,25 @@ class Checker {
       links: bus.links ?? [],
       control: bus.control ?? "lease",
       filterText: bus.filters ?? "",
+    };
+  }
+
+  bridge(bridge: BridgeConfig, path: string, buses: readonly BusConfig[]): CheckedBridge {
+    this.run(`${path}.filters`, () => parseFilters(bridge.filters ?? ""));
+    const places = [bridge.a, bridge.b].map(
+      (name, i) => this.run(`${path}.${i === 0 ? "a" : "b"}`, () => parseBusSpec(name))?.place,
+    );
+    const isOwn = (place: BusPlace | undefined): boolean =>
+      place?.kind === "local" && !buses.some(({ channel }) => channel === place.channel);
+    if (bridge.send !== undefined && !places.some(isOwn)) {
+      this.add(
+        `${path}.send`,
+        "an interface of this machine in the bridge that is none of buses, whose own send counts",
+      );
+    }
+    return {
+      ...bridge,
+      send: checkSendPolicy(bridge.send ?? "link", `${path}.send`, (at, text) => this.add(at, text)),
     };
   }
 

@@ -6,7 +6,7 @@ import type { CanInterface } from "./can-interface.ts";
 import { EdgeClock } from "./clock/edge-clock.ts";
 import { HubOffset } from "./clock/hub-offset.ts";
 import { isSynchronised, readClocks, WallClock } from "./clock/wall-clock.ts";
-import { checkEdgeConfig, type BridgeConfig, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
+import { checkEdgeConfig, type CheckedBridge, type CheckedBus, type CheckedConfig, type EdgeConfig } from "./config.ts";
 import { BusControl } from "./control/bus-control.ts";
 import { hostId } from "./host.ts";
 import { Backfill } from "./ledger/backfill.ts";
@@ -15,9 +15,12 @@ import { HubLink } from "./ledger/hub-link.ts";
 import { makeSpool } from "./ledger/make-spool.ts";
 import type { BusSpool } from "./ledger/spool/bus-spool.ts";
 import type { Spool } from "./ledger/spool/spool.ts";
+import type { SendGuard } from "./local-bus.ts";
 import { openCanInterface } from "./open-interface.ts";
 import { RawLink } from "./raw-link.ts";
 import { BusRelay } from "./relay.ts";
+import { Refusals } from "./refusals.ts";
+import { SendGate } from "./send-gate.ts";
 import { SendSwitch } from "./send-switch.ts";
 import { Uplink } from "./uplink.ts";
 import { VERSION } from "./version.ts";
@@ -144,9 +147,19 @@ export class Edge {
     return edge;
   }
 
-  #startBridge(bridge: BridgeConfig): Promise<RunningBridge> {
+  #startBridge(bridge: CheckedBridge): Promise<RunningBridge> {
     const { hub, base, login, tls, bridgeLinks: link } = this.#config;
-    return startBridge(bridge, { hub, base, login, tls, link, isSendOff: () => this.#isSendOff }, this.#events.log);
+    const guard = (channel: string): SendGuard => this.#guardOf(channel, bridge);
+    return startBridge(bridge, { hub, base, login, tls, link, guard }, this.#events.log);
+  }
+
+  /** What a bridge may put on an interface: as on a bus of this edge where it is one, else by its own rules. */
+  #guardOf(channel: string, { a, b, send }: CheckedBridge): SendGuard {
+    const by = `bridge ${a} – ${b}`;
+    const own = this.#buses.find((_, i) => this.#config.buses[i]?.channel === channel)?.relay;
+    if (own) return { gate: own.transmitter.gate, refusals: own.refusals, by };
+    const gate = new SendGate(send, { isOff: () => this.#isSendOff });
+    return { gate, refusals: new Refusals(channel, this.#events.log), by };
   }
 
   async #startBus(config: CheckedBus): Promise<void> {

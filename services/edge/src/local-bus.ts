@@ -10,6 +10,8 @@ import {
 } from "@canfleet/sdk";
 import { BusTransmitter } from "./bus-transmitter.ts";
 import type { CanInterface, LinkState } from "./can-interface.ts";
+import type { Refusals } from "./refusals.ts";
+import type { SendGate } from "./send-gate.ts";
 import { parseSendPolicy } from "./send-policy.ts";
 
 const DEFAULT_TTL_MS = 500;
@@ -20,8 +22,16 @@ export interface LocalBusOptions extends BaseBusOptions {
   onWarning?: (text: string) => void;
   /** A bus that has an end (a log that is played once) has ended. */
   onEnd?: () => void;
-  /** Whether nothing may be sent now. Default: never. */
-  isSendOff?: () => boolean;
+  /** Who decides what may be sent. Default: everything may, since whoever can open the interface may send anyway. */
+  guard?: SendGuard | undefined;
+}
+
+/** Who decides what one sender may put on a bus, and where it is told what may not. */
+export interface SendGuard {
+  gate: SendGate;
+  refusals: Refusals;
+  /** Who sends, for logs. */
+  by: string;
 }
 
 /** A bus of this machine behind the SDK's API: what the command line and bridges use where no edge is between. */
@@ -29,6 +39,7 @@ export class LocalBus extends BaseBus {
   readonly channel: string;
   readonly #can: CanInterface;
   readonly #transmitter: BusTransmitter;
+  readonly #guard: SendGuard | undefined;
   readonly #epoch = Date.now() * 1000;
   #seq = 0;
   #lost: { kernel: number | null } | undefined;
@@ -37,10 +48,10 @@ export class LocalBus extends BaseBus {
     super(options);
     this.#can = can;
     this.channel = can.channel;
-    // Whoever can open the interface may send on it anyway.
-    this.#transmitter = new BusTransmitter(can, parseSendPolicy("all"), options.filters ?? [], {
-      isOff: options.isSendOff,
-    });
+    this.#guard = options.guard;
+    const policy = options.guard?.gate ?? parseSendPolicy("all");
+    const { refusals } = options.guard ?? {};
+    this.#transmitter = new BusTransmitter(can, policy, options.filters ?? [], { refusals });
   }
 
   /** @throws CanfleetError `CAN_*` when the bus cannot be opened */
@@ -109,7 +120,8 @@ export class LocalBus extends BaseBus {
     settled: (row: number, code: SendCode, timestampUs: number | undefined) => void,
   ): void {
     this.assertOpen();
-    this.#transmitter.submit({ frames, source: "bridge", ttlMs: ttlMs ?? DEFAULT_TTL_MS, settled });
+    const by = this.#guard && { by: this.#guard.by };
+    this.#transmitter.submit({ frames, source: "bridge", ...by, ttlMs: ttlMs ?? DEFAULT_TTL_MS, settled });
   }
 
   protected async close(): Promise<void> {

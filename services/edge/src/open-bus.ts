@@ -12,7 +12,7 @@ import {
   type LinkSecurity,
 } from "@canfleet/sdk";
 import { localBusName } from "./host.ts";
-import { LocalBus } from "./local-bus.ts";
+import { LocalBus, type SendGuard } from "./local-bus.ts";
 import { openCanInterface } from "./open-interface.ts";
 
 /** Where a bus is. */
@@ -48,8 +48,8 @@ export interface OpenBusOptions {
   onEnd?: () => void;
   /** For a raw link that listens: wait until an edge has connected. Default false. */
   waitForEdge?: boolean;
-  /** Whether nothing may be sent now on a bus of this machine. Default: never. */
-  isSendOff?: () => boolean;
+  /** Who decides what may be sent on a bus of this machine. Default: everything may. */
+  guard?: ((channel: string) => SendGuard) | undefined;
 }
 
 const WANTED =
@@ -137,7 +137,7 @@ export async function openBus(spec: BusSpec, options: OpenBusOptions): Promise<B
         onWarning: options.log,
         onLink: (state, reason) => options.log(`${place.channel}: interface ${state} (${reason})`),
         ...(options.onEnd ? { onEnd: options.onEnd } : {}),
-        ...(options.isSendOff ? { isSendOff: options.isSendOff } : {}),
+        guard: options.guard?.(place.channel),
       });
     case "listen":
       return TCPBus.listen(place.port, { ...securityOf(place, options), filters, wait: options.waitForEdge ?? false });
