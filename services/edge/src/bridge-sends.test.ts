@@ -105,7 +105,9 @@ describe("what a bridge of an edge may put on an interface", { timeout: 4 * LIMI
     const off = await bridged([0x123], (a, b) => ({ name: "e", buses: [], bridges: [{ a, b }], sendOffFile }), false);
     await until(
       () =>
-        off.log.some((line) => line.includes("sending is switched off\n") || line.endsWith(": sending is switched off")),
+        off.log.some(
+          (line) => line.includes("sending is switched off\n") || line.endsWith(": sending is switched off"),
+        ),
       "the refusal",
     );
     assert.deepEqual([none.onBus, off.onBus], [[], []]);
