@@ -242,7 +242,8 @@ export class Edge {
   async #startLinks(bus: Bus, config: CheckedBus): Promise<void> {
     for (const link of config.links) {
       const { record = "auto", tls, token } = link;
-      const common = { record, tls, token, log: this.#events.log };
+      const onUnreadable = (by: string, detail: string): void => bus.relay.refusals.add(by, "unreadable", 1, detail);
+      const common = { record, tls, token, onUnreadable, log: this.#events.log };
       const host = "listen" in link ? link.hostname : link.host;
       const rawLink = new RawLink(
         {

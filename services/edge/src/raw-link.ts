@@ -32,6 +32,8 @@ export interface RawLinkOptions extends LinkSecurity {
   allow?: readonly string[];
   /** Bytes that wait for a slow host at most; then whole batches are dropped. Default 4 MiB. */
   maxBufferedBytes?: number;
+  /** Told when a host sends something that is no frame, which ends its connection. Default: it is counted only. */
+  onUnreadable?: (by: string, detail: string) => void;
   /** Told what happens to connections, in sentences. */
   log: EdgeLog;
   /** Other waits than docs/wire-tcp.md has: for tests and unusual networks. */
@@ -166,6 +168,7 @@ export class RawLink {
       source: this.#isNamed ? "link" : "guest",
       by: `host ${who}`,
       counters: this.counters,
+      onUnreadable: this.#options.onUnreadable,
       onClosed: (reason, isRefusal) => {
         this.#peers.delete(peer);
         this.#isRefused = isRefusal;

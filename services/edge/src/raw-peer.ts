@@ -57,6 +57,8 @@ export interface RawPeerOptions {
   /** Who it is, for logs. */
   by: string;
   counters: PeerCounters;
+  /** It sent something that is no frame. `detail` is for people. */
+  onUnreadable?: ((by: string, detail: string) => void) | undefined;
   /** Called once. `reason` is for people; `isRefusal`: the host does not want this edge until something is changed. */
   onClosed: (reason: string, isRefusal: boolean) => void;
 }
@@ -216,9 +218,14 @@ export class RawPeer {
     } catch (error) {
       // A host that wants a token has sent nothing wrong.
       this.#isRefusal = isCanfleetError(error, "LINK_REFUSED");
-      if (!this.#isRefusal) this.#counters.badRecords++;
+      if (!this.#isRefusal) this.#countBad(messageOf(error));
       this.#end(messageOf(error));
     }
+  }
+
+  #countBad(detail: string): void {
+    this.#counters.badRecords++;
+    this.#options.onUnreadable?.(this.#options.by, detail);
   }
 
   #readRecords(chunk: Uint8Array): void {
