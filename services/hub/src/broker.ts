@@ -1,5 +1,4 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
@@ -11,6 +10,7 @@ import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
 import type { Authorization, Publication } from "./authorization.ts";
 import { ClientWork, type WorkingClient } from "./client-work.ts";
+import { addressOf, nameOf, quoted, socketOf } from "./client-names.ts";
 import { Delivery, type Delivered, type SessionStore } from "./delivery.ts";
 import type { HubLimits } from "./limits.ts";
 import type { HubLog } from "./log.ts";
@@ -82,8 +82,6 @@ const IDENTIFIER_REJECTED = 2;
 const NOT_AUTHORIZED = 5;
 /** What the broker says of a connection that never sent CONNECT; `broker.test.ts` guards the words. */
 const CONNECT_TIMEOUT = "connect did not arrive in time";
-/** Characters of a topic in the log. */
-const MAX_LOGGED = 100;
 /** How often sessions are looked through at most, ms. */
 const MAX_SESSION_LOOK_MS = 60_000;
 const DRAIN_MS = 500;
@@ -473,23 +471,4 @@ function connectRefusal(returnCode: number): AuthenticateError {
 /** A payload as the broker has it: text only for some wills. */
 function bytesOf(payload: string | Buffer): Buffer {
   return typeof payload === "string" ? Buffer.from(payload) : payload;
-}
-
-function socketOf(client: Client): Socket {
-  return client.req?.socket ?? (client.conn as Socket);
-}
-
-function addressOf(client: Client): string {
-  const { remoteAddress, remotePort } = socketOf(client);
-  return remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort ?? 0}`;
-}
-
-/** A client as lines of the log name it. */
-function nameOf(client: Client | null): string {
-  return client ? `client ${JSON.stringify(client.id)}` : "the hub";
-}
-
-/** The beginning of a topic, which may have 64 KiB. */
-function quoted(topic: string): string {
-  return JSON.stringify(topic.length > MAX_LOGGED ? `${topic.slice(0, MAX_LOGGED)}…` : topic);
 }
