@@ -61,8 +61,9 @@ async function readInput(): Promise<string> {
 /** In raw mode the terminal shows nothing, and hands on Ctrl-C as a character. */
 function prompt(question: string, { terminal, interruption }: Context): Promise<string> {
   const { stdin } = process;
-  terminal.print(question);
+  // Before the question: what is pasted at once is not shown either.
   stdin.setRawMode(true);
+  terminal.print(question);
   stdin.setEncoding("utf8");
   return new Promise((resolve, reject) => {
     let text: string[] = [];
