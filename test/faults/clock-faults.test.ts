@@ -52,8 +52,8 @@ describe("R20 somebody sets the clocks", { skip: fakeClockProblem(), concurrency
       new: clockOf("new", 60 - Math.floor(Date.now() / 1000)),
     };
     const rig = await Rig.start(t, { hubEnv: clocks.hub.env });
-    const set = await rig.startEdge("set", LOAD, {}, clocks.set.env);
-    const fresh = await rig.startEdge("new", LOAD, {}, clocks.new.env);
+    const set = await rig.startEdge("set", LOAD, {}, { env: clocks.set.env });
+    const fresh = await rig.startEdge("new", LOAD, {}, { env: clocks.new.env });
     const steps = new Map<string, number>();
     const watcher = new HubConnection(rig.url, {
       onMessage: (topic, payload) => {
@@ -90,10 +90,10 @@ describe("R20 somebody sets the clocks", { skip: fakeClockProblem(), concurrency
     const rig = await Rig.start(t);
     const gate = await Gate.to(rig.port);
     t.after(() => gate.shut());
-    const spool = { dir: join(rig.folder, "spool"), segmentBytes: 65_536, maxAgeHours: 1 };
+    const spool = { dir: join(rig.folder, "spool"), segmentBytes: 65_536, maxAgeHours: 1, keepSeconds: 0 };
     const segments = (): number => readdirSync(spool.dir).filter((file) => file.endsWith(".spool")).length;
     const ledger = { historyBytes: 65_536, backfillBytesPerSecond: 250_000, spool };
-    const edge = await rig.startEdge("a", LOAD, { hub: gate.url, ledger }, clock.env);
+    const edge = await rig.startEdge("a", LOAD, { hub: gate.url, ledger }, { env: clock.env });
     await until("it is connected", () => connections(rig, edge) === 1 && rig.produced(edge)[0]! > 0);
     gate.shut();
     await until("batches are on disk", () => segments() > 3);

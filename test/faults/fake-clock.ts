@@ -21,7 +21,7 @@ export class FakeClock {
   readonly #file: string;
   #offsetSeconds = 0;
 
-  /** @param file is written, and read by the processes each time that they look at their clock */
+  /** @param file is written, and read by each process once a second: it notices a step up to a second late */
   constructor(file: string, offsetSeconds = 0) {
     this.#file = file;
     this.set(offsetSeconds);
@@ -32,7 +32,7 @@ export class FakeClock {
     return {
       LD_PRELOAD: libraryPath()!,
       FAKETIME_TIMESTAMP_FILE: this.#file,
-      FAKETIME_NO_CACHE: "1",
+      FAKETIME_CACHE_DURATION: "1",
       FAKETIME_DONT_FAKE_MONOTONIC: "1",
       NO_FAKE_STAT: "1",
     };
