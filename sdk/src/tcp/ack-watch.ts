@@ -47,9 +47,10 @@ export class AckWatch {
     this.#isLooking = true;
     try {
       const queue = await this.#read(this.#socket);
+      // The table is not read in one piece: a connection can be missing in it once.
+      if (!queue) return;
       this.#lookedAtMs = nowMs;
-      if (!queue) this.#waitingSinceMs = undefined;
-      else this.#enter(queue, bytesWritten, bytesWritten - writableLength);
+      this.#enter(queue, bytesWritten, bytesWritten - writableLength);
     } finally {
       this.#isLooking = false;
     }
