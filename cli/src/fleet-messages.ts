@@ -28,6 +28,22 @@ export interface BusStatus {
   driver: string | undefined;
   /** Frames lost by place; null: not known. */
   lost: Map<string, number | null>;
+  /** The edge's wall clock less the hub's, µs. */
+  clockOffsetUs: number | undefined;
+  /** How often somebody has set the edge's clock since it was started. */
+  clockSteps: number | undefined;
+  /** undefined: the edge has none. */
+  spool: SpoolStatus | undefined;
+}
+
+/** What `status` says of the spool. */
+export interface SpoolStatus {
+  state: string;
+  /** On disk, of this bus. */
+  bytes: number;
+  /** Frames that wait for the hub. */
+  frames: number;
+  dropping: boolean;
 }
 
 type Json = { readonly [key: string]: unknown };
@@ -59,6 +75,7 @@ export function readStatus(text: string): BusStatus | undefined {
   for (const [place, frames] of Object.entries(objectOf(json.lost) ?? {})) {
     lost.set(place, frames === null ? null : (numberOf(frames) ?? null));
   }
+  const clock = objectOf(json.clock);
   return {
     timestampUs: numberOf(json.t),
     state: textOf(json.state),
@@ -69,7 +86,18 @@ export function readStatus(text: string): BusStatus | undefined {
     framesPerSecond: numberOf(json.framesPerSecond),
     driver: textOf(json.driver),
     lost,
+    clockOffsetUs: numberOf(clock?.offsetUs),
+    clockSteps: numberOf(clock?.steps),
+    spool: readSpool(json.spool),
   };
+}
+
+function readSpool(value: unknown): SpoolStatus | undefined {
+  const spool = objectOf(value);
+  const state = textOf(spool?.state);
+  if (!spool || state === undefined) return undefined;
+  const { bytes, frames, dropping } = spool;
+  return { state, bytes: numberOf(bytes) ?? 0, frames: numberOf(frames) ?? 0, dropping: dropping === true };
 }
 
 function parseObject(text: string): Json | undefined {

@@ -22,15 +22,40 @@ const FLEET = new Map<string, EdgeView>([
     edge(
       { state: "online", t: NOW_MS * 1000 },
       {
-        can0: { ...up, busState: "error-active", bitrate: 500_000, loadPercent: 61.2, framesPerSecond: 2644 },
-        can1: { ...up, bitrate: 83_333, framesPerSecond: 0, lost: { kernel: null, edge: 14, link: 0 } },
-        can2: { ...up, state: "down", lost: { kernel: null } },
+        can0: {
+          ...up,
+          busState: "error-active",
+          bitrate: 500_000,
+          loadPercent: 61.2,
+          framesPerSecond: 2644,
+          clock: { offsetUs: 312, errorUs: 90, steps: 0, lastStepUs: 0 },
+        },
+        can1: {
+          ...up,
+          bitrate: 83_333,
+          framesPerSecond: 0,
+          lost: { kernel: null, edge: 14, link: 0 },
+          clock: { offsetUs: -3_200_000, errorUs: 90, steps: 1, lastStepUs: -3_200_000 },
+          spool: { state: "ok", reason: "", bytes: 640_000, frames: 0, dropping: false },
+        },
+        can2: {
+          ...up,
+          state: "down",
+          lost: { kernel: null },
+          spool: { state: "ok", bytes: 256e6, frames: 70_000, dropping: true },
+        },
         can3: undefined,
       },
       { clock: "unsynchronised" },
     ),
   ],
-  ["truck-08", edge({ state: "online", t: NOW_MS * 1000 }, { can0: { ...up, busState: "error-passive" } })],
+  [
+    "truck-08",
+    edge(
+      { state: "online", t: NOW_MS * 1000 },
+      { can0: { ...up, busState: "error-passive", spool: { state: "failed", reason: "ENOSPC" } } },
+    ),
+  ],
   [
     "truck-09",
     edge({ state: "offline", t: (NOW_MS - 7_200_000) * 1000 }, { can0: { state: "up", framesPerSecond: 9 } }),
@@ -44,15 +69,18 @@ describe("the fleet's table", () => {
     assert.equal(
       formatFleet(fleetRows(FLEET, "+", NOW_MS)),
       [
-        "EDGE/BUS       STATE    BITRATE  LOAD  FRAMES/S  DROPS  CLOCK           LAST",
-        "truck-07/can0  live        500k   61%     2 644      0  unsynchronised  now",
-        "truck-07/can1  quiet    83.333k     -         0  14+?  unsynchronised  now".replace("  14+?", "   14+?"),
-        "truck-07/can2  down           -     -         -      ?  unsynchronised  now",
-        "truck-07/can3  unknown        -     -         -      -  unsynchronised  now",
-        "truck-08/can0  passive        -     -         -      0  -               now",
-        "truck-09/can0  offline        -     -         -      0  -               2 h",
-        "truck-10/can0  stale          -     -         -      0  -               10 s",
-        "truck-11/-     no bus         -     -         -      -  -               now",
+        "EDGE/BUS       STATE    BITRATE  LOAD  FRAMES/S  DROPS  CLOCK           SPOOL           LAST",
+        "truck-07/can0  live        500k   61%     2 644      0  +0.3ms          off             now",
+        "truck-07/can1  quiet    83.333k     -         0  14+?  -3.2s, set      640kB           now".replace(
+          "  14+?",
+          "   14+?",
+        ),
+        "truck-07/can2  down           -     -         -      ?  unsynchronised  256.0MB, drops  now",
+        "truck-07/can3  unknown        -     -         -      -  unsynchronised  -               now",
+        "truck-08/can0  passive        -     -         -      0  -               failed          now",
+        "truck-09/can0  offline        -     -         -      0  -               -               2 h",
+        "truck-10/can0  stale          -     -         -      0  -               -               10 s",
+        "truck-11/-     no bus         -     -         -      -  -               -               now",
         "",
       ].join("\n"),
     );

@@ -1,5 +1,5 @@
 import { formatAge } from "./ages.ts";
-import type { BusStatus } from "./fleet-messages.ts";
+import type { BusStatus, SpoolStatus } from "./fleet-messages.ts";
 import type { EdgeView } from "./fleet-view.ts";
 
 /** A bus of the fleet as `ls` shows it; undefined is not known. */
@@ -12,6 +12,12 @@ export interface FleetRow {
   /** Frames lost by place; null: not known. */
   lost: { readonly [place: string]: number | null } | undefined;
   clock: string | undefined;
+  /** The edge's wall clock less the hub's, µs. */
+  clockOffsetUs: number | undefined;
+  /** How often somebody has set it. */
+  clockSteps: number | undefined;
+  /** null: the edge has none. */
+  spool: SpoolStatus | null | undefined;
   driver: string | undefined;
   /** Age of what is shown, ms. */
   ageMs: number | undefined;
@@ -42,18 +48,29 @@ function busRow(bus: string, edge: EdgeView, status: BusStatus | undefined, nowM
   const timestampUs = status?.timestampUs ?? edge.state?.timestampUs;
   const ageMs = timestampUs === undefined ? undefined : Math.max(0, nowMs - timestampUs / 1000);
   const state = stateWord(edge, status, ageMs);
-  // Rates of a bus that nobody hears are those of another time.
-  const isCurrent = state !== "offline" && state !== "stale";
   return {
     bus,
     state,
     bitrate: status?.bitrate,
-    loadPercent: isCurrent ? status?.loadPercent : undefined,
-    framesPerSecond: isCurrent ? status?.framesPerSecond : undefined,
     lost: status && Object.fromEntries(status.lost),
     clock: edge.info?.clock,
+    // What a bus that nobody hears said last is of another time.
+    ...nowOf(state === "offline" || state === "stale" ? undefined : status),
     driver: status?.driver,
     ageMs,
+  };
+}
+
+/** @param status undefined: nothing is known of now */
+function nowOf(
+  status: BusStatus | undefined,
+): Pick<FleetRow, "loadPercent" | "framesPerSecond" | "clockOffsetUs" | "clockSteps" | "spool"> {
+  return {
+    loadPercent: status?.loadPercent,
+    framesPerSecond: status?.framesPerSecond,
+    clockOffsetUs: status?.clockOffsetUs,
+    clockSteps: status?.clockSteps,
+    spool: status && (status.spool ?? null),
   };
 }
 
@@ -67,7 +84,7 @@ function stateWord(edge: EdgeView, status: BusStatus | undefined, ageMs: number 
   return (status.framesPerSecond ?? 0) > 0 ? "live" : "quiet";
 }
 
-const HEADINGS = ["EDGE/BUS", "STATE", "BITRATE", "LOAD", "FRAMES/S", "DROPS", "CLOCK", "LAST"];
+const HEADINGS = ["EDGE/BUS", "STATE", "BITRATE", "LOAD", "FRAMES/S", "DROPS", "CLOCK", "SPOOL", "LAST"];
 /** Numbers stand below each other. */
 const RIGHT = new Set([2, 3, 4, 5]);
 
@@ -89,7 +106,8 @@ function rowCells(row: FleetRow): string[] {
     row.loadPercent === undefined ? "-" : `${Math.round(row.loadPercent)}%`,
     row.framesPerSecond === undefined ? "-" : formatCount(Math.round(row.framesPerSecond)),
     formatLost(row.lost),
-    row.clock ?? "-",
+    formatClock(row),
+    formatSpool(row.spool),
     row.ageMs === undefined ? "-" : formatAge(row.ageMs),
   ];
 }
@@ -111,4 +129,30 @@ function formatLost(lost: FleetRow["lost"]): string {
   const known = frames.reduce<number>((sum, count) => sum + (count ?? 0), 0);
   if (!frames.includes(null)) return formatCount(known);
   return known === 0 ? "?" : `${formatCount(known)}+?`;
+}
+
+/** How far from the hub's the edge's clock is, `+0.3ms`, `-3.2s`, and whether somebody has set it; else what it says of it. */
+function formatClock({ clock, clockOffsetUs, clockSteps = 0 }: FleetRow): string {
+  const text = clockOffsetUs === undefined ? (clock ?? "-") : formatOffset(clockOffsetUs);
+  return clockSteps > 0 ? `${text}, set` : text;
+}
+
+function formatOffset(offsetUs: number): string {
+  const sign = offsetUs < 0 ? "-" : "+";
+  const us = Math.abs(offsetUs);
+  if (us < 1e6) return `${sign}${(us / 1e3).toFixed(us < 1e4 ? 1 : 0)}ms`;
+  return `${sign}${(us / 1e6).toFixed(us < 1e8 ? 1 : 0)}s`;
+}
+
+/** `off`, `on` with nothing in it, how much lies on disk, or what is wrong. */
+function formatSpool(spool: FleetRow["spool"]): string {
+  if (!spool) return spool === null ? "off" : "-";
+  if (spool.state !== "ok") return spool.state;
+  const size = spool.bytes === 0 ? "on" : formatBytes(spool.bytes);
+  return spool.dropping ? `${size}, drops` : size;
+}
+
+/** `640kB`, `12.3MB` */
+function formatBytes(bytes: number): string {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)}kB` : `${(bytes / 1e6).toFixed(1)}MB`;
 }

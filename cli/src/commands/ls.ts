@@ -64,6 +64,9 @@ function rowJson(row: FleetRow): string {
     framesPerSecond: row.framesPerSecond ?? null,
     lost: row.lost ?? null,
     clock: row.clock ?? null,
+    clockOffsetUs: row.clockOffsetUs ?? null,
+    clockSteps: row.clockSteps ?? null,
+    spool: row.spool ?? null,
     driver: row.driver ?? null,
     ageMs: row.ageMs === undefined ? null : Math.round(row.ageMs),
   });

@@ -27,6 +27,8 @@ export interface BusAnswer {
   loadPercent: number | null;
   framesPerSecond: number | null;
   lost: { [place: string]: number | null };
+  clock: { offsetUs: number | null; steps: number | null };
+  spool: { state: string; reason: string | null; bytes: number | null; dropping: boolean } | null;
   ageMs: number | null;
 }
 

@@ -1,7 +1,7 @@
 import { shownState } from "./bus-state.ts";
 import { element } from "./dom.ts";
 import type { BusAnswer, EdgeAnswer, FleetAnswer } from "./fleet-api.ts";
-import { formatAge, formatBitrate, formatCount, formatPercent, UNKNOWN } from "./format.ts";
+import { formatAge, formatBitrate, formatBytes, formatCount, formatOffset, formatPercent, UNKNOWN } from "./format.ts";
 
 interface BusCard {
   item: HTMLLIElement;
@@ -17,8 +17,18 @@ const FIELDS: readonly [title: string, wide: boolean, text: (bus: BusAnswer) => 
   ["driver", false, (bus) => bus.driver ?? UNKNOWN],
   ["bitrate", false, (bus) => formatBitrate(bus.bitrate)],
   ["send", false, (bus) => bus.send ?? UNKNOWN],
+  ["clock", false, (bus) => describeClock(bus.clock)],
+  ["spool", false, (bus) => describeSpool(bus.spool)],
   ["lost", true, (bus) => describeLosses(bus.lost)],
 ];
+
+/** What says nothing of a bus that does not report. */
+const NOT_NOW: Pick<BusAnswer, "framesPerSecond" | "loadPercent" | "clock" | "spool"> = {
+  framesPerSecond: null,
+  loadPercent: null,
+  clock: { offsetUs: null, steps: null },
+  spool: { state: UNKNOWN, reason: null, bytes: null, dropping: false },
+};
 
 /** The list of all buses, each a link to its frames. */
 export class FleetList {
@@ -49,10 +59,15 @@ export class FleetList {
     setText(card.state, `${shape} ${word}`);
     card.state.className = `state ${tone}`;
     card.link.ariaCurrent = `${isChosen}`;
-    card.link.title = [bus.reason, edge.host && `host ${edge.host}`, edge.version && `version ${edge.version}`]
+    card.link.title = [
+      bus.reason,
+      bus.spool?.reason && `spool: ${bus.spool.reason}`,
+      edge.host && `host ${edge.host}`,
+      edge.version && `version ${edge.version}`,
+    ]
       .filter(Boolean)
       .join(", ");
-    const shown = isCurrent ? bus : { ...bus, framesPerSecond: null, loadPercent: null };
+    const shown = isCurrent ? bus : { ...bus, ...NOT_NOW };
     for (const [title, , text] of FIELDS) setText(card.values.get(title)!, text(shown));
   }
 
@@ -107,6 +122,18 @@ function describeLosses(lost: BusAnswer["lost"]): string {
   const places = Object.entries(lost);
   if (places.length === 0) return UNKNOWN;
   return places.map(([place, frames]) => `${place} ${frames === null ? "?" : formatCount(frames)}`).join(" · ");
+}
+
+/** How far the edge's clock is from the hub's, and whether somebody has set it. */
+function describeClock({ offsetUs, steps }: BusAnswer["clock"]): string {
+  return steps ? `${formatOffset(offsetUs)}, set` : formatOffset(offsetUs);
+}
+
+function describeSpool(spool: BusAnswer["spool"]): string {
+  if (!spool) return "off";
+  if (spool.state !== "ok") return spool.state;
+  const size = spool.bytes === 0 ? "on" : formatBytes(spool.bytes);
+  return spool.dropping ? `${size}, drops` : size;
 }
 
 function setText(target: HTMLElement, text: string): void {

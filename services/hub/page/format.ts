@@ -31,3 +31,18 @@ export function formatAge(ms: number | null): string {
 export function formatByte(byte: number): string {
   return byte.toString(16).toUpperCase().padStart(2, "0");
 }
+
+/** `+0.3 ms`, `−3.2 s` */
+export function formatOffset(us: number | null): string {
+  if (us === null) return UNKNOWN;
+  const sign = us < 0 ? "−" : "+";
+  const size = Math.abs(us);
+  if (size < 1e6) return `${sign}${(size / 1e3).toFixed(size < 1e4 ? 1 : 0)} ms`;
+  return `${sign}${(size / 1e6).toFixed(size < 1e8 ? 1 : 0)} s`;
+}
+
+/** `640 kB`, `12.3 MB` */
+export function formatBytes(bytes: number | null): string {
+  if (bytes === null) return UNKNOWN;
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -19,6 +19,8 @@ const STATUS = {
   framesPerSecond: 240,
   frames: { received: 700, sent: 3 },
   lost: { kernel: null, edge: 2, link: 0 },
+  clock: { offsetUs: 312, errorUs: 90, steps: 0, lastStepUs: 0 },
+  spool: { state: "ok", reason: "", bytes: 4_096, frames: 12, oldest: 1, syncErrors: 0, dropping: false },
 };
 
 describe("the fleet", () => {
@@ -48,6 +50,8 @@ describe("the fleet", () => {
             lost: { kernel: null, edge: 2, link: 0 },
             epoch: 5,
             seq: 700,
+            clock: { offsetUs: 312, steps: 0 },
+            spool: { state: "ok", reason: "", bytes: 4_096, frames: 12, dropping: false },
             ageMs: 2_500,
           },
         ],

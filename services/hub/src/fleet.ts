@@ -22,8 +22,23 @@ export interface BusView {
   lost: { [place: string]: number | null };
   epoch: number | null;
   seq: number | null;
+  /** The edge's wall clock: what it is ahead of the hub's, µs, and how often somebody has set it. */
+  clock: { offsetUs: number | null; steps: number | null };
+  /** What lies on the edge's disk of this bus; null where the edge has no spool. */
+  spool: SpoolView | null;
   /** Since the last status arrived at the hub, ms; null when there was none since the hub connected. */
   ageMs: number | null;
+}
+
+/** A spool as its edge describes it (docs/wire-mqtt.md 3.3). */
+export interface SpoolView {
+  /** "starting", "ok" or "failed". */
+  state: string;
+  reason: string | null;
+  bytes: number | null;
+  /** Frames that wait for a hub. */
+  frames: number | null;
+  dropping: boolean;
 }
 
 export interface EdgeView {
@@ -156,6 +171,7 @@ function applyState(edge: Edge, json: JsonObject): void {
 function readStatus(bus: string, json: JsonObject, receivedAtMs: number | undefined): Bus {
   const frames = objectField(json, "frames");
   const lost = objectField(json, "lost");
+  const clock = objectField(json, "clock");
   return {
     bus,
     state: textField(json, "state"),
@@ -173,7 +189,21 @@ function readStatus(bus: string, json: JsonObject, receivedAtMs: number | undefi
     ),
     epoch: numberField(json, "epoch"),
     seq: numberField(json, "seq"),
+    clock: { offsetUs: numberField(clock, "offsetUs"), steps: numberField(clock, "steps") },
+    spool: isJsonObject(json.spool) ? readSpool(json.spool) : null,
     receivedAtMs,
+  };
+}
+
+function readSpool(json: JsonObject): SpoolView | null {
+  const state = textField(json, "state");
+  if (state === null) return null;
+  return {
+    state,
+    reason: textField(json, "reason", 300),
+    bytes: numberField(json, "bytes"),
+    frames: numberField(json, "frames"),
+    dropping: json.dropping === true,
   };
 }
 

@@ -62,11 +62,15 @@ describe("the page", { timeout: 120_000, skip: noChromium }, () => {
       framesPerSecond: 20,
       loadPercent: 31,
       lost: { kernel: null, edge: 1204 },
+      clock: { offsetUs: -3_200_000, errorUs: 400, steps: 1, lastStepUs: -3_200_000 },
+      spool: { state: "ok", reason: "", bytes: 12_345_678, frames: 40_000, dropping: true },
     });
     const card = page.locator('a.bus[href="#/pi-7/can0"]');
     await card.waitFor();
     assert.match(await card.innerText(), /● live/);
     assert.match(await card.innerText(), /kernel \? · edge 1,204/);
+    assert.match(await card.innerText(), /−3\.2 s, set/);
+    assert.match(await card.innerText(), /12\.3 MB, drops/);
 
     await page.locator("#monitor-title", { hasText: "pi-7/can0" }).waitFor();
     await until("the page is subscribed to frames, results and pings", async () => {

@@ -21,6 +21,8 @@ export interface SpoolStatus {
   oldest: number | null;
   /** Of the whole spool. */
   syncErrors: number;
+  /** The limit is reached, batches are dropped; of the whole spool. */
+  dropping: boolean;
 }
 
 /** What a bus needs of the spool that it is part of. */
@@ -29,6 +31,8 @@ export interface SpoolHost {
   readonly state: SpoolState;
   /** Why it failed; empty when it did not. */
   readonly reason: string;
+  /** The limit was reached, and there is not much room again yet. */
+  readonly isFull: boolean;
   /** Syncs that failed since the start. */
   readonly syncErrors: number;
   /** Earlier lives' segments are known. */
@@ -85,8 +89,9 @@ export class BusSpool implements BatchStore {
   }
 
   get status(): SpoolStatus {
-    const { state, reason, syncErrors } = this.#host;
-    return { state, reason, bytes: this.bytes, frames: this.frames, oldest: this.oldestUs ?? null, syncErrors };
+    const { state, reason, syncErrors, isFull } = this.#host;
+    const { bytes, frames } = this;
+    return { state, reason, bytes, frames, oldest: this.oldestUs ?? null, syncErrors, dropping: isFull };
   }
 
   /** Bytes on disk. */

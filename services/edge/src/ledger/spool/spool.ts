@@ -62,6 +62,8 @@ export class Spool implements SpoolHost {
   state: SpoolState = "starting";
   /** Why it failed last; empty when it did not. */
   reason = "";
+  /** The limit was reached, and less than half of it is not free again yet. */
+  isFull = false;
   /** Syncs that failed. */
   syncErrors = 0;
   readonly #options: SpoolOptions;
@@ -74,7 +76,6 @@ export class Spool implements SpoolHost {
   #ordinal = 0;
   #hasLock = false;
   #isClosing = false;
-  #isFull = false;
   #lookedAtMs = -Infinity;
   #loop: Promise<void> | undefined;
 
@@ -265,7 +266,7 @@ export class Spool implements SpoolHost {
         if (keptMs >= keepMs || (keptMs >= 0 && segment.numbers.rangeCount === 0)) await this.#delete(segment);
       }
     }
-    if (this.#isFull && this.#neededBytes < this.#options.maxBytes / 2) this.#isFull = false;
+    if (this.isFull && this.#neededBytes < this.#options.maxBytes / 2) this.isFull = false;
   }
 
   async #dropOld(): Promise<void> {
@@ -289,8 +290,8 @@ export class Spool implements SpoolHost {
   }
 
   #tellFull(what: string): void {
-    if (!this.#isFull) this.#options.log(`spool ${this.folder}: is full, ${what} dropped`, "warn");
-    this.#isFull = true;
+    if (!this.isFull) this.#options.log(`spool ${this.folder}: is full, ${what} dropped`, "warn");
+    this.isFull = true;
   }
 
   async #delete(segment: Segment): Promise<void> {
