@@ -233,10 +233,10 @@ describe("the broker", { timeout: 120_000 }, () => {
 
   it("answers a CONNECT of an unknown version, or without a client id, with its CONNACK code", async (t) => {
     const { port, broker } = await startBroker(t);
-    const version5 = "100f" + "00044d515454" + "05" + "02" + "003c" + "00" + "0002" + "6331";
+    const version6 = "100f" + "00044d515454" + "06" + "02" + "003c" + "00" + "0002" + "6331";
     const withoutId = "100c" + "00044d515454" + "04" + "00" + "003c" + "0000";
     for (const [connectHex, connack] of [
-      [version5, "20020001"],
+      [version6, "20020001"],
       [withoutId, "20020002"],
     ] as const) {
       const socket = await rawSocket(t, port);

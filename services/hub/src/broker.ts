@@ -1,78 +1,44 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from "aedes";
 import { busTopic, messageOf, parseTopic } from "@canfleet/sdk";
 import { LogLimit } from "./access/log-limit.ts";
-import type { ConnectionGate } from "./connection-gate.ts";
 import { credentialsOf } from "./access/connection-credentials.ts";
 import { ClientOwners } from "./access/client-owners.ts";
 import type { Identity } from "./access/identity.ts";
-import type { Authorization, Publication } from "./authorization.ts";
+import type { Publication } from "./authorization.ts";
+import {
+  addressOf,
+  boundedKeepalive,
+  addressOfSocket,
+  bytesOf,
+  nameOf,
+  pollFor,
+  quoted,
+  socketBelow,
+  socketOf,
+} from "./broker-clients.ts";
+import type { AedesParts, BrokerCounts, BrokerOptions, ClientView } from "./broker-types.ts";
 import { ClientWork, type WorkingClient } from "./client-work.ts";
-import { addressOf, nameOf, quoted, socketOf } from "./client-names.ts";
-import { Delivery, type Delivered, type SessionStore } from "./delivery.ts";
-import type { HubLimits } from "./limits.ts";
-import type { HubLog } from "./log.ts";
+import { Delivery, type Delivered } from "./delivery.ts";
 import { checkPackets } from "./mqtt/checked-stream.ts";
 import { PACKET_FAULTS, PacketCheck, type PacketFault } from "./mqtt/packet-check.ts";
 import { PublishShortcut } from "./mqtt/publish-shortcut.ts";
 import { MAX_TOPIC_LEVELS } from "./mqtt/text-check.ts";
+import { hangUpBecause, tellRefusal } from "./mqtt5/answers.ts";
+import { lookAtLevel } from "./mqtt5/protocol-level.ts";
+import { Mqtt5Stream, transportOf } from "./mqtt5/mqtt5-stream.ts";
+import { REASON } from "./mqtt5/properties.ts";
 import { Policy, REFUSALS, type Refusal } from "./policy.ts";
 import { encodePublish } from "./publish-packet.ts";
-import { NO_SUBSCRIPTION, SessionBounds, type GrowingStore } from "./session-bounds.ts";
-import { SubscriberIndex, type Matcher } from "./subscriber-index.ts";
-import { UnreleasedBounds, type IncomingStore } from "./unreleased-bounds.ts";
+import { NO_SUBSCRIPTION, SessionBounds } from "./session-bounds.ts";
+import { SubscriberIndex } from "./subscriber-index.ts";
+import { UnreleasedBounds } from "./unreleased-bounds.ts";
 
-export interface BrokerOptions {
-  /** First part of all canfleet topics. */
-  base: string;
-  limits: HubLimits;
-  /** Is told which connections are clients that were accepted. */
-  gate: ConnectionGate;
-  authorization: Authorization;
-  log: HubLog;
-}
+export type { BrokerCounts, BrokerOptions, ClientView } from "./broker-types.ts";
 
-/** Numbers since the start; connections and what is kept as they are now. */
-export interface BrokerCounts {
-  connections: number;
-  /** How many there may be. */
-  connectionsLimit: number;
-  /** Bytes that wait for subscribers. */
-  queuedBytes: number;
-  receivedMessages: number;
-  receivedBytes: number;
-  deliveredMessages: number;
-  deliveredBytes: number;
-  droppedMessages: number;
-  retainedMessages: number;
-  /** Sessions that outlive their connection. */
-  sessions: number;
-  refusals: { [reason in Refusal]: number };
-  /** Connections ended for a packet that was too large. */
-  oversizedPackets: number;
-  /** Connections ended for a packet against the standard, by what was wrong. */
-  invalidPackets: { [fault: string]: number };
-  evictions: { [reason: string]: number };
-}
-
-/** One connection as `/api/clients` shows it. */
-export interface ClientView {
-  id: string;
-  address: string;
-  subscriptions: number;
-  sentMessages: number;
-  sentBytes: number;
-  droppedMessages: number;
-  queuedBytes: number;
-}
-
-/** The parts of Aedes 1.2 that its types do not show. */
-interface AedesParts {
-  persistence: SessionStore & GrowingStore & IncomingStore;
-  mq: { _matcher: Matcher };
-}
+/** What connections are ended for: `mqtt5` is a packet against MQTT 5 alone. */
+type Fault = PacketFault | "mqtt5";
 
 /** Where refused messages go: the broker has no way to drop one without ending the connection. Nobody may subscribe. */
 const NOWHERE = "$SYS/canfleet/refused";
@@ -85,11 +51,10 @@ const CONNECT_TIMEOUT = "connect did not arrive in time";
 /** How often sessions are looked through at most, ms. */
 const MAX_SESSION_LOOK_MS = 60_000;
 const DRAIN_MS = 500;
-const DRAIN_POLL_MS = 10;
 /** How long clients may take to close their end, ms. */
 const HANG_UP_MS = 200;
 
-/** The embedded MQTT 3.1.1 broker: Aedes, with our delivery, our policy and bounds on everything it keeps. */
+/** The embedded broker of MQTT 3.1.1, and of 5 by translation: Aedes, with our delivery, our policy and bounds on everything it keeps. */
 export class Broker {
   readonly #aedes: Aedes;
   readonly #delivery: Delivery;
@@ -98,6 +63,8 @@ export class Broker {
   readonly #policy: Policy;
   readonly #options: BrokerOptions;
   readonly #checks = new Map<Duplex, PacketCheck>();
+  /** What the broker sees of each connection: itself, or what translates. */
+  readonly #streams = new Map<Duplex, Duplex>();
   /** Each stops taking anything from a connection. */
   readonly #stops = new Map<Duplex, () => void>();
   readonly #identities = new WeakMap<Client, Identity>();
@@ -109,7 +76,7 @@ export class Broker {
   readonly #filters = new WeakMap<Client, Set<string>>();
   readonly #refusalLog: LogLimit;
   readonly #sessionTimer: NodeJS.Timeout;
-  readonly #faults = new Map<PacketFault, number>(PACKET_FAULTS.map((fault) => [fault, 0]));
+  readonly #faults = new Map<Fault, number>([...PACKET_FAULTS, "mqtt5" as const].map((fault) => [fault, 0]));
   #receivedMessages = 0;
   #endedBytes = 0;
   #isDraining = false;
@@ -141,6 +108,7 @@ export class Broker {
       if (identity && this.#options.authorization.stillHolds(identity)) continue;
       const fields = { client: client.id, reason: "rights" };
       this.#options.log("warn", `client ${JSON.stringify(client.id)} disconnected: its rights were changed`, fields);
+      hangUpBecause(client.conn, REASON.notAuthorized);
       client.close();
     }
   }
@@ -161,8 +129,8 @@ export class Broker {
   #setHooks(): void {
     const aedes = this.#aedes;
     aedes.preConnect = (client, packet, callback) => {
-      this.#delivery.install(client);
-      packet.keepalive = this.#boundedKeepalive(packet.keepalive);
+      this.#delivery.install(client, client.conn instanceof Mqtt5Stream ? client.conn.session : undefined);
+      packet.keepalive = boundedKeepalive(packet.keepalive, this.#options.limits.maxKeepaliveMs);
       const { will } = packet;
       if (will)
         this.#wills.set(client, { topic: will.topic, payload: bytesOf(will.payload), retain: will.retain ?? false });
@@ -219,12 +187,6 @@ export class Broker {
     });
   }
 
-  /** Seconds; 0, none at all, is as much as the hub waits for anybody. */
-  #boundedKeepalive(wanted = 0): number {
-    const maxS = Math.floor(this.#options.limits.maxKeepaliveMs / 1_000);
-    return wanted === 0 ? maxS : Math.min(wanted, maxS);
-  }
-
   async #expireSessions(): Promise<void> {
     for (const clientId of await this.#bounds.expire(performance.now())) {
       this.#owners.sessionEnded(clientId);
@@ -247,7 +209,8 @@ export class Broker {
   async #authenticate(client: Client, username: string | undefined, password: Buffer | undefined): Promise<number> {
     const will = this.#wills.get(client);
     const shown = { clientId: client.id, username, password, ...(will ? { will } : {}) };
-    const identity = await this.#options.authorization.identify(credentialsOf(client.conn, client.req, shown));
+    const conn = transportOf(client.conn);
+    const identity = await this.#options.authorization.identify(credentialsOf(conn, client.req, shown));
     if (identity === "wrong") return NOT_AUTHORIZED;
     if (identity === "later") return SERVER_UNAVAILABLE;
     if (client.conn.destroyed) return SERVER_UNAVAILABLE;
@@ -260,11 +223,14 @@ export class Broker {
       return SERVER_UNAVAILABLE;
     }
     // Before CONNACK: whoever has that may send large packets.
-    const check = this.#checks.get(client.conn);
+    const check = this.#checks.get(transportOf(client.conn));
     if (check) check.maxPacketBytes = this.#options.limits.maxPacketBytes;
     this.#options.gate.settle(socketOf(client));
     this.#identities.set(client, identity);
     this.#accepted.add(client);
+    // MQTT 5, 3.1.4: the one before hears why it is closed.
+    const { clients } = this.#aedes as unknown as { clients: { [id: string]: Client | undefined } };
+    hangUpBecause(clients[client.id]?.conn, REASON.takenOver);
     const release = this.#owners.take(client.id, identity, client.clean);
     client.conn.once("close", () => {
       this.#accepted.delete(client);
@@ -283,6 +249,7 @@ export class Broker {
     }
     this.#count(refusal, `${quoted(packet.topic)} of ${nameOf(client)}`);
     this.#receivedMessages++;
+    if (packet.qos === 1) tellRefusal(client?.conn, packet.messageId, refusal);
     packet.topic = NOWHERE;
     packet.payload = Buffer.alloc(0);
     packet.retain = false;
@@ -355,17 +322,47 @@ export class Broker {
     conn.once("close", () => {
       this.#checks.delete(conn);
       this.#stops.delete(conn);
+      this.#streams.delete(conn);
       this.#endedBytes += check.receivedBytes;
     });
-    const onFault = (fault: PacketFault): void => void this.#faults.set(fault, this.#faults.get(fault)! + 1);
+    // Until the broker listens to it.
+    conn.on("error", () => undefined);
+    lookAtLevel(conn, this.#options.limits, {
+      onKnown: (isMqtt5) => {
+        if (this.#isDraining) conn.destroy();
+        else this.#serve(conn, isMqtt5 ? this.#translate(conn, check) : conn, check, request);
+      },
+      onTimeout: () => {
+        this.#options.gate.count("connect-timeout", addressOfSocket(socketBelow(conn, request)));
+        conn.destroy();
+      },
+    });
+  }
+
+  #serve(conn: Duplex, stream: Duplex, check: PacketCheck, request: IncomingMessage | undefined): void {
+    this.#streams.set(conn, stream);
+    const onFault = (fault: Fault): void => this.#countFault(fault);
     // Nothing is read before the broker has taken the connection.
     this.#stops.set(
       conn,
-      checkPackets(conn, check, onFault, (checked) => shortcut.take(checked)),
+      checkPackets(stream, check, onFault, (checked) => shortcut.take(checked)),
     );
-    const client = this.#aedes.handle(conn, request);
+    const client = this.#aedes.handle(stream, request);
     const work = new ClientWork(client as unknown as WorkingClient);
     const shortcut = new PublishShortcut(work, (packet, topicAt) => this.#publishPlain(client, packet, topicAt));
+  }
+
+  #translate(conn: Duplex, check: PacketCheck): Mqtt5Stream {
+    const { maxPacketBytes, maxUnreleased } = this.#options.limits;
+    return new Mqtt5Stream(conn, {
+      offer: { maxPacketBytes, receiveMaximum: Math.min(65_535, Math.max(1, maxUnreleased)) },
+      limitBytes: () => check.maxPacketBytes,
+      onFault: (fault) => this.#countFault(fault),
+    });
+  }
+
+  #countFault(fault: Fault): void {
+    this.#faults.set(fault, this.#faults.get(fault)! + 1);
   }
 
   /** The short way of a message that nothing is kept of: to those who are there now. */
@@ -387,7 +384,7 @@ export class Broker {
     if (audience.subscribers.length === 0) return;
     const isAsSent = message.payload === payload;
     const bytes = isAsSent ? Buffer.from(packet) : encodePublish(topic, bytesOf(message.payload), false);
-    this.#delivery.deliverPlain(audience, bytes, client);
+    this.#delivery.deliverPlain(audience, bytes, { publisher: client, topic });
   }
 
   counts(): BrokerCounts {
@@ -435,7 +432,7 @@ export class Broker {
   quiesce(except: ReadonlySet<string>): void {
     this.#isDraining = true;
     const spared = new Set<Duplex>();
-    for (const { id, conn } of this.#accepted) if (except.has(id)) spared.add(conn);
+    for (const { id, conn } of this.#accepted) if (except.has(id)) spared.add(transportOf(conn));
     for (const [conn, stop] of this.#stops) if (!spared.has(conn)) stop();
   }
 
@@ -444,7 +441,11 @@ export class Broker {
     this.#isDraining = true;
     await pollFor(DRAIN_MS, () => this.#delivery.targets().every(({ outbox }) => outbox.queuedBytes === 0));
     // Behind what was written, so that it arrives; destroying a socket may take that away.
-    for (const conn of this.#checks.keys()) conn.end();
+    for (const conn of this.#checks.keys()) {
+      const stream = this.#streams.get(conn) ?? conn;
+      hangUpBecause(stream, REASON.shuttingDown);
+      stream.end();
+    }
     await pollFor(HANG_UP_MS, () => this.#checks.size === 0);
     this.#delivery.close();
     clearInterval(this.#sessionTimer);
@@ -455,20 +456,9 @@ export class Broker {
   }
 }
 
-/** Waits until something is so, for so long at most. */
-async function pollFor(limitMs: number, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!isSo() && performance.now() < endMs) await sleep(DRAIN_POLL_MS);
-}
-
 function connectRefusal(returnCode: number): AuthenticateError {
   const error = new Error(returnCode === NOT_AUTHORIZED ? "not authorized" : "server unavailable");
   // The codes are a `const enum` that exists in the types only.
   // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- Object.assign keeps the number as it is
   return Object.assign(error, { returnCode });
-}
-
-/** A payload as the broker has it: text only for some wills. */
-function bytesOf(payload: string | Buffer): Buffer {
-  return typeof payload === "string" ? Buffer.from(payload) : payload;
 }

@@ -27,9 +27,16 @@ export interface SessionStore {
   outgoingUpdate(client: Client, packet: AedesPublishPacket): Promise<unknown>;
 }
 
+/** Wishes of a client's subscriptions that the broker knows nothing of. */
+export interface SubscriptionWishes {
+  /** Whether a message that a subscription matches is not wanted: a retained one that is old, or the client's own. */
+  refuses(topic: string, isRetained: boolean, isOwn: boolean): boolean;
+}
+
 export interface Delivered {
   client: DeliverableClient;
   outbox: Outbox;
+  wishes: SubscriptionWishes | undefined;
   /** Broker's number of the last message: matches of several filters come one right after the other. */
   lastCounter: number;
   /** What all subscriptions of the client were granted; undefined when they differ. */
@@ -69,11 +76,12 @@ export class Delivery {
   }
 
   /** Takes over what goes to this client. To be called before it can subscribe. */
-  install(client: Client): void {
+  install(client: Client, wishes?: SubscriptionWishes): void {
     const outbox = new Outbox(client.conn, this.#turn, this.#limits, performance.now());
     const target: Delivered = {
       client: client as DeliverableClient,
       outbox,
+      wishes,
       lastCounter: -1,
       commonQos: undefined,
     };
@@ -123,11 +131,16 @@ export class Delivery {
    *
    * @param packet the whole PUBLISH, which is kept
    */
-  deliverPlain({ subscribers, noLocal }: Audience<Delivered>, packet: Buffer, publisher: Client): void {
+  deliverPlain(
+    { subscribers, noLocal }: Audience<Delivered>,
+    packet: Buffer,
+    { publisher, topic }: { publisher: Client; topic: string },
+  ): void {
     for (const target of subscribers) {
       const { client, outbox } = target;
       if (!client.connackSent || client.closed || client.conn.destroyed) continue;
-      if (client === publisher && noLocal.has(target)) continue;
+      const isOwn = client === publisher;
+      if (isOwn && (noLocal.has(target) || target.wishes?.refuses(topic, false, true))) continue;
       this.#queue(outbox, packet);
     }
   }
@@ -142,6 +155,8 @@ export class Delivery {
     if (packet.brokerId && target.lastCounter === packet.brokerCounter) return;
     // What a Mosquitto bridge publishes must not come back to it: it would travel in a circle.
     if ((packet as NoLocal).nl && (packet as NoLocal).clientId === client.id) return;
+    const isOwn = (packet as NoLocal).clientId === client.id;
+    if (target.wishes?.refuses(packet.topic, !packet.brokerId, isOwn)) return;
     target.lastCounter = packet.brokerCounter;
     const qos = Math.min(packet.qos, grantedQos(target, packet.topic)) as DeliveryQoS;
     if (qos === 0) this.#deliverQos0(target.outbox, packet);
