@@ -79,7 +79,12 @@ const READERS: [name: string, good: Uint8Array[], take: (bytes: Uint8Array, rand
     "RecordStream",
     [records(0), records(8), records(16)],
     (bytes, random) => {
-      const stream = new RecordStream("auto", { frames: nowhere, greeting: nowhere, challenge: nowhere, accept: nowhere });
+      const stream = new RecordStream("auto", {
+        frames: nowhere,
+        greeting: nowhere,
+        challenge: nowhere,
+        accept: nowhere,
+      });
       for (const chunk of random.chunks(bytes)) stream.read(chunk);
     },
   ],
