@@ -1,7 +1,15 @@
-import { DEFAULT_BASE, redactUrls, type HubLogin, type HubTls, type LinkSecurity } from "@canfleet/sdk";
+import {
+  DEFAULT_BASE,
+  hubUrlList,
+  redactUrls,
+  type HubLogin,
+  type HubTls,
+  type HubUrls,
+  type LinkSecurity,
+} from "@canfleet/sdk";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./config/load.ts";
-import { BASE_WANTED, HUB_URL_WANTED, isBase, isHubUrl } from "./config/schema.ts";
+import { BASE_WANTED, HUB_URL_WANTED, isBase, parseHubUrls } from "./config/schema.ts";
 import { readLogin, readSecretFile } from "./login.ts";
 import { readTls, readTlsFiles, withFlags } from "./tls-files.ts";
 import { UsageError } from "./usage-error.ts";
@@ -11,7 +19,8 @@ export const DEFAULT_HUB_URL = "mqtt://127.0.0.1:1883";
 
 /** Where `edge/bus` names are looked up. */
 export interface ClientHub {
-  url: string;
+  /** In order of preference. */
+  urls: HubUrls;
   base: string;
   /** Who to be there. */
   login: HubLogin;
@@ -21,7 +30,7 @@ export interface ClientHub {
 
 /** What a command's flags say of its hub. */
 export interface ClientFlags {
-  readonly hub: string | undefined;
+  readonly hub: readonly string[];
   readonly base: string | undefined;
   readonly ca: string | undefined;
 }
@@ -57,19 +66,35 @@ export async function clientLink(
  */
 export async function clientHub(flags: ClientFlags, context: Context, isElsewhere = false): Promise<ClientHub> {
   const { client } = await loadSettings(context);
-  const url = checkedHubUrl(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL;
+  const urls = checkedHubUrls(flags.hub) ?? client.hub ?? DEFAULT_HUB_URL;
   return {
-    url,
-    tls: readTls(url, { ca: flags.ca }, client.tls, context.cwd, isElsewhere),
+    urls,
+    tls: readTls(urls, { ca: flags.ca }, client.tls, context.cwd, isElsewhere),
     base: checkedBase(flags.base) ?? client.base ?? DEFAULT_BASE,
     login: await readLogin(client, context.cwd),
   };
 }
 
-/** The value of `--hub`; throws UsageError when it is no hub's address. */
-export function checkedHubUrl(url: string | undefined): string | undefined {
-  if (url === undefined || isHubUrl(url)) return url;
-  throw new UsageError(`--hub ${redactUrls(url)}: expected ${HUB_URL_WANTED}`);
+/** The values of `--hub`, each one address or several behind commas; throws UsageError when one is no hub's address. */
+export function checkedHubUrls(given: readonly string[], flag = "--hub"): HubUrls | undefined {
+  const urls = given.flatMap((text) => {
+    const parsed = parseHubUrls(text);
+    if (parsed === undefined) throw new UsageError(`${flag} ${redactUrls(text)}: expected ${HUB_URL_WANTED}`);
+    return hubUrlList(parsed);
+  });
+  return urls.length > 1 ? urls : urls[0];
+}
+
+/** Hub addresses as people are shown them. */
+export function shownHubs(urls: HubUrls): string {
+  return hubUrlList(urls).map(redactUrls).join(", ");
+}
+
+/** Hub addresses as they are typed behind a command. */
+export function hubFlags(urls: HubUrls): string {
+  return hubUrlList(urls)
+    .map((url) => `--hub ${redactUrls(url)}`)
+    .join(" ");
 }
 
 /** The value of `--base`; throws UsageError when topics cannot begin with it. */

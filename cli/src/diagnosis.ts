@@ -1,5 +1,5 @@
 import { access, readFile } from "node:fs/promises";
-import { DEFAULT_BASE, HubConnection, messageOf } from "@canfleet/sdk";
+import { DEFAULT_BASE, HubConnection, hubUrlList, messageOf } from "@canfleet/sdk";
 import type { InterfaceFiles } from "@canfleet/edge";
 import type { ClientHub } from "./client-settings.ts";
 
@@ -83,10 +83,10 @@ export async function clockFinding(folder = "/run"): Promise<Finding | undefined
 }
 
 /** Whether the hub answers. One that was not asked for and is not there is no fault of this machine. */
-export async function hubFinding({ url, base, tls, login }: ClientHub, isDefault: boolean): Promise<Finding> {
-  const connection = new HubConnection(url, { ...login, tls });
+export async function hubFinding({ urls, base, tls, login }: ClientHub, isDefault: boolean): Promise<Finding> {
+  const connection = new HubConnection(urls, { ...login, tls });
   try {
-    await connection.ready(3_000);
+    await connection.ready(3_000 * hubUrlList(urls).length);
     return { level: "ok", text: `hub ${connection.url} answers${base === DEFAULT_BASE ? "" : `, base ${base}`}` };
   } catch (error) {
     const cure = isDefault

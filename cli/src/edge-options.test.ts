@@ -28,6 +28,15 @@ describe("an edge's command line", () => {
     assert.deepEqual(config("can0"), { buses: [{ channel: "can0" }], hub: "mqtt://127.0.0.1:1883" });
   });
 
+  it("goes to several hubs, by repeated flags or commas, which come before those of the settings", () => {
+    const settings: EdgeSettings = { hub: ["mqtt://x", "mqtt://y"], hubReturnMinutes: 5 };
+    assert.deepEqual(config("can0 --hub mqtt://a,mqtt://b --hub mqtt://c").hub, ["mqtt://a", "mqtt://b", "mqtt://c"]);
+    const { hub, hubReturnMinutes } = config("can0 --hub mqtt://a", settings);
+    assert.deepEqual([hub, hubReturnMinutes], ["mqtt://a", 5]);
+    assert.deepEqual(config("can0", settings).hub, settings.hub);
+    assert.throws(() => config("can0 --hub mqtt://a --hub b"), /--hub b: expected mqtt/);
+  });
+
   it("listens, on all addresses or one", () => {
     assert.deepEqual(config("can0 --listen 5000").buses[0]?.links, [{ listen: 5000, record: "auto" }]);
     assert.deepEqual(config("can0 --listen 10.0.0.1:5000 --record 29").buses[0]?.links, [

@@ -1,7 +1,7 @@
 import type { BusConfig, EdgeConfig } from "@canfleet/edge";
 import { HOST_PORT_WANTED, parsePort } from "./address.ts";
 import type { Arguments } from "./command-spec.ts";
-import { checkedBase, checkedHubUrl, DEFAULT_HUB_URL } from "./client-settings.ts";
+import { checkedBase, checkedHubUrls, DEFAULT_HUB_URL } from "./client-settings.ts";
 import { parseLinkListen, recordForm, type EdgeSettings, type LinkSettings } from "./config/schema.ts";
 import type { EDGE } from "./table/run.ts";
 import { spoolConfig } from "./spool-folder.ts";
@@ -24,7 +24,7 @@ export function edgeConfig(
   const buses = channels.length > 0 ? channels.map((text) => busOf(text, options)) : fileBuses(settings, options);
   if (channel !== undefined) addLinks(buses[0]!, host, port, options);
   else if (options.listen !== undefined) throw new UsageError("--listen needs a CHANNEL: which bus is it for?", "edge");
-  const namedHub = checkedHubUrl(options.hub) ?? settings.hub;
+  const namedHub = checkedHubUrls(options.hub) ?? settings.hub;
   const name = options.name ?? settings.name;
   const base = checkedBase(options.base) ?? settings.base;
   const isLinked = buses.some(({ links }) => (links ?? []).length > 0);
@@ -41,8 +41,16 @@ export function edgeConfig(
 }
 
 /** What no flag says. */
-function fromFile({ bridges, batch }: EdgeSettings): Pick<EdgeConfig, "bridges" | "batch"> {
-  return { ...(bridges && { bridges }), ...(batch && { batch }) };
+function fromFile({
+  bridges,
+  batch,
+  hubReturnMinutes,
+}: EdgeSettings): Pick<EdgeConfig, "bridges" | "batch" | "hubReturnMinutes"> {
+  return {
+    ...(hubReturnMinutes !== undefined && { hubReturnMinutes }),
+    ...(bridges && { bridges }),
+    ...(batch && { batch }),
+  };
 }
 
 function ledgerOf(

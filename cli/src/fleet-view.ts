@@ -25,9 +25,9 @@ export class FleetView {
   readonly #connection: HubConnection;
   #lastMessageMs = 0;
 
-  private constructor({ url, base, tls, login }: ClientHub) {
+  private constructor({ urls, base, tls, login }: ClientHub) {
     this.#base = base;
-    this.#connection = new HubConnection(url, {
+    this.#connection = new HubConnection(urls, {
       ...login,
       tls,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),

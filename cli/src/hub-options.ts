@@ -1,8 +1,7 @@
 import type { HubConfig, HubLog } from "@canfleet/hub";
 import { HOST_PORT_WANTED, parseHostPort, type HostPort } from "./address.ts";
-import { checkedBase } from "./client-settings.ts";
+import { checkedBase, checkedHubUrls } from "./client-settings.ts";
 import type { HubSettings } from "./config/schema.ts";
-import { HUB_URL_WANTED, isHubUrl } from "./config/schema.ts";
 import type { LogFormat } from "./service-log.ts";
 import type { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage-error.ts";
@@ -11,7 +10,8 @@ import { UsageError } from "./usage-error.ts";
 export interface HubFlags {
   readonly listen: string | undefined;
   readonly http: string | undefined;
-  readonly broker?: string | undefined;
+  readonly broker?: readonly string[];
+  readonly upstream?: readonly string[];
   readonly base?: string | undefined;
   readonly data?: string | undefined;
   readonly "insecure-lan"?: boolean;
@@ -26,7 +26,6 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
   const listen = readAddress("--listen", flags.listen) ?? settings.listen;
   const http = flags.http === "off" ? "off" : (readAddress("--http", flags.http) ?? settings.http);
   const base = checkedBase(flags.base) ?? settings.base;
-  const brokerUrl = readBroker(flags.broker) ?? settings.broker;
   const dataDir = flags.data ?? settings.data;
   return {
     log,
@@ -37,8 +36,15 @@ export function hubConfig(flags: HubFlags, settings: HubSettings, log: HubLog): 
     ...(base === undefined ? {} : { base }),
     ...(settings.limits === undefined ? {} : { limits: settings.limits }),
     ...(dataDir === undefined ? {} : { dataDir }),
-    ...(brokerUrl === undefined ? {} : { brokerUrl }),
+    ...otherHubs(flags, settings),
   };
+}
+
+/** Brokers and hubs that this one connects to. */
+function otherHubs(flags: HubFlags, settings: HubSettings): Pick<HubConfig, "brokerUrl" | "upstream"> {
+  const brokerUrl = checkedHubUrls(flags.broker ?? [], "--broker") ?? settings.broker;
+  const upstream = checkedHubUrls(flags.upstream ?? [], "--upstream") ?? settings.upstream;
+  return { ...(brokerUrl === undefined ? {} : { brokerUrl }), ...(upstream === undefined ? {} : { upstream }) };
 }
 
 function tlsConfig(tls: HubSettings["tls"]): Pick<HubConfig, "tls"> {
@@ -52,11 +58,6 @@ function readAddress(flag: string, text: string | undefined): HostPort | undefin
   const address = parseHostPort(text);
   if (address) return address;
   throw new UsageError(`${flag} ${text}: expected ${HOST_PORT_WANTED}`);
-}
-
-function readBroker(url: string | undefined): string | undefined {
-  if (url === undefined || isHubUrl(url)) return url;
-  throw new UsageError(`--broker ${url}: expected ${HUB_URL_WANTED}`);
 }
 
 /**

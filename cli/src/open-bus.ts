@@ -94,7 +94,7 @@ async function openOne(
     onEnd = resolve;
   });
   const opening = openBus(spec, {
-    hub: hub?.url,
+    hub: hub?.urls,
     tls: hub?.tls,
     link,
     base: hub?.base ?? DEFAULT_BASE,

@@ -27,7 +27,7 @@ describe("a command line", () => {
 
   it("gives every option its default", () => {
     const { options } = parseCommand(SEND, ["can0", "123#"]);
-    const client = { hub: undefined, ca: undefined, base: undefined, "link-token-file": undefined };
+    const client = { hub: [], ca: undefined, base: undefined, "link-token-file": undefined };
     assert.deepEqual({ ...options }, { gap: 0, count: 1, ttl: 500, wait: false, json: false, ...client });
   });
 

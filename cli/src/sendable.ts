@@ -1,7 +1,7 @@
 import type { BusSpec } from "@canfleet/edge";
 import { CanfleetError } from "@canfleet/sdk";
 import { formatAge } from "./ages.ts";
-import type { ClientHub } from "./client-settings.ts";
+import { shownHubs, type ClientHub } from "./client-settings.ts";
 import { FleetView } from "./fleet-view.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -22,7 +22,7 @@ export async function assertTakesFrames({ place, text }: BusSpec, hub: ClientHub
   const view = await FleetView.open(hub, place.edge);
   await view.close();
   const edge = view.edges.get(place.edge);
-  if (!edge?.state) throw unreachable(`${text}: hub ${hub.url} knows no edge ${place.edge}`);
+  if (!edge?.state) throw unreachable(`${text}: hub ${shownHubs(hub.urls)} knows no edge ${place.edge}`);
   if (!edge.state.online) throw unreachable(`${text}: the edge is offline${lastSeen(edge.state.timestampUs)}`);
   if (edge.info && !edge.info.buses.has(place.bus)) {
     const known = [...edge.info.buses.keys()].join(", ");

@@ -1,7 +1,15 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { CanfleetError, isEncrypted, messageOf, type HubTls } from "@canfleet/sdk";
+import {
+  CanfleetError,
+  hubUrlList,
+  isEncrypted,
+  messageOf,
+  redactUrls,
+  type HubTls,
+  type HubUrls,
+} from "@canfleet/sdk";
 import type { TlsSettings } from "./config/schema.ts";
 import { fileError } from "./file-error.ts";
 import { UsageError } from "./usage-error.ts";
@@ -25,16 +33,18 @@ export interface TlsFlags {
  * @throws UsageError; CanfleetError `TEXT_NO_FILE`, `CONFIG_INVALID` naming the file and what it should hold
  */
 export function readTls(
-  url: string,
+  urls: HubUrls,
   flags: TlsFlags,
   settings: TlsSettings | undefined,
   cwd: string,
   isElsewhere = false,
 ): HubTls | undefined {
   const flag = (["ca", "cert", "key"] as const).find((name) => flags[name] !== undefined);
-  if (!isEncrypted(url)) {
+  const list = hubUrlList(urls);
+  if (!list.some(isEncrypted)) {
+    const shown = list.map(redactUrls).join(", ");
     if (flag !== undefined && !isElsewhere)
-      throw new UsageError(`--${flag}: ${url} is not encrypted; mqtts:// and wss:// are`);
+      throw new UsageError(`--${flag}: ${shown} is not encrypted; mqtts:// and wss:// are`);
     return undefined;
   }
   return readTlsFiles(withFlags(flags, settings), cwd);
@@ -65,20 +75,20 @@ export function readTlsFiles(files: TlsSettings, cwd: string): HubTls | undefine
  * @param isElsewhere as of `readTls`
  */
 export function watchTls(
-  url: string,
+  urls: HubUrls,
   flags: TlsFlags,
   settings: TlsSettings | undefined,
   cwd: string,
   log: (text: string) => void,
   isElsewhere = false,
 ): (() => HubTls) | undefined {
-  const first = readTls(url, flags, settings, cwd, isElsewhere);
+  const first = readTls(urls, flags, settings, cwd, isElsewhere);
   if (!first) return undefined;
   let current = first;
   let told = "";
   return () => {
     try {
-      current = readTls(url, flags, settings, cwd, isElsewhere) ?? current;
+      current = readTls(urls, flags, settings, cwd, isElsewhere) ?? current;
       told = "";
     } catch (error) {
       if (messageOf(error) !== told) log(`going on with the certificate as it was: ${messageOf(error)}`);

@@ -25,6 +25,7 @@ export { ControlError } from "./control/control-error.ts";
 export type { BusControl, ControlTenure } from "./control/bus-control-client.ts";
 export { Continuity } from "./continuity.ts";
 export * from "./heard-clock.ts";
+export * from "./hub-addresses.ts";
 export * from "./hub-connection.ts";
 export * from "./mqtt-bus.ts";
 export { CompleteOrder, type CompleteOrderOptions, type OrderOutput } from "./order/complete-order.ts";

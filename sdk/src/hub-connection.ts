@@ -1,5 +1,7 @@
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { CanfleetError, messageOf } from "./errors.ts";
+import { HubAddresses, isEncrypted, type HubUrls } from "./hub-addresses.ts";
+import { HubReturn } from "./hub-return.ts";
 import { redactUrls } from "./redact.ts";
 import { tlsFailure } from "./tls-failure.ts";
 
@@ -44,8 +46,13 @@ export interface HubConnectionOptions extends HubLogin {
   keepaliveSeconds?: number;
   /** Bytes that wait for the socket at most; `publish` refuses beyond. Default 4 MiB. */
   maxBufferedBytes?: number;
-  /** Longest pause between two attempts, ms; each is shortened at random by up to half. Default 4,000. */
+  /** Longest pause between two attempts, ms; each is shortened at random. Default 4,000. */
   maxReconnectMs?: number;
+  /**
+   * With several addresses: after so long at another one than the first, goes back to the first if that answers, ms;
+   * lengthened at random by up to half. Default: stays until the connection ends.
+   */
+  returnAfterMs?: number | undefined;
   /** Each message of the subscriptions. The payload is the listener's own. */
   onMessage?: (topic: string, payload: Uint8Array, retained: boolean) => void;
   /** Everything that `publish` was given has gone to the socket, after some of it had to wait. */
@@ -58,8 +65,6 @@ export interface HubConnectionOptions extends HubLogin {
   onAttemptFailed?: (reason: string) => void;
 }
 
-/** First pause after a lost connection, ms. */
-const FIRST_RECONNECT_MS = 250;
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSED_EARLY = "the connection was closed before the hub answered";
 /** How long `close` waits for what is on its way, ms. */
@@ -68,19 +73,21 @@ const CLOSE_TIMEOUT_MS = 800;
 const REFUSED_CODES = new Set([1, 2, 4, 5]);
 
 /**
- * One connection to an MQTT 3.1.1 broker, the only place that knows the MQTT library. It reconnects for ever.
+ * One connection to an MQTT 3.1.1 broker, the only place that knows the MQTT library. It reconnects for ever; when it
+ * has several addresses, to whichever answers (`HubAddresses` has the rule).
  *
  * Nothing is queued while there is no connection: what would be stale later is refused now.
  */
 export class HubConnection {
-  /** The address without user and password, to be shown. */
-  readonly url: string;
   readonly clientId: string;
   readonly #client: MqttClient;
   readonly #maxBufferedBytes: number;
   readonly #maxReconnectMs: number;
   readonly #options: HubConnectionOptions;
-  #attempts = 0;
+  readonly #addresses: HubAddresses;
+  readonly #return: HubReturn | undefined;
+  /** Addresses whose brokers have said no since the last connection. */
+  readonly #refusedBy = new Set<string>();
   #connected = false;
   #closing = false;
   #lastError: Error | undefined;
@@ -91,20 +98,55 @@ export class HubConnection {
   /**
    * Begins to connect and returns at once; see `ready`.
    *
-   * @param url `mqtt://`, `mqtts://`, `ws://` or `wss://`
-   * @throws CanfleetError `CONFIG_INVALID` when the address is none, or `tls` is for another kind of address or cannot be read
+   * @param urls `mqtt://`, `mqtts://`, `ws://` or `wss://`; several in order of preference, all encrypted or none
+   * @throws CanfleetError `CONFIG_INVALID` when an address is none, or `tls` is for another kind of address or cannot be read
    */
-  constructor(url: string, options: HubConnectionOptions = {}) {
-    this.url = redactUrls(url);
+  constructor(urls: HubUrls, options: HubConnectionOptions = {}) {
+    this.#addresses = new HubAddresses(urls);
     this.#options = options;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 4 * 1024 * 1024;
     this.#maxReconnectMs = options.maxReconnectMs ?? 4_000;
-    assertHubUrl(url);
+    const url = this.#addresses.current;
     const tls = currentTls(options.tls);
     assertTls(url, tls);
     this.clientId = options.clientId ?? `canfleet_${Math.random().toString(16).slice(2, 14)}`;
-    this.#client = connectWith(url, { ...clientOptions(options, this.clientId), ...tlsOptions(tls) });
+    const reconnectPeriod = this.#nextPauseMs();
+    this.#client = connectWith(url, { ...clientOptions(options, this.clientId), reconnectPeriod, ...tlsOptions(tls) });
     this.#listen();
+    if (options.returnAfterMs !== undefined && this.#addresses.count > 1)
+      this.#return = this.#returning(options.returnAfterMs);
+  }
+
+  /** The address of this connection, or attempt, without user and password, to be shown. */
+  get url(): string {
+    return redactUrls(this.#addresses.current);
+  }
+
+  /** The same, with them. */
+  get address(): string {
+    return this.#addresses.current;
+  }
+
+  #returning(afterMs: number): HubReturn {
+    const { username, password, tls } = this.#options;
+    const login = { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+    return new HubReturn(afterMs, {
+      preferredAnswers: async () => {
+        const probe = new HubConnection(this.#addresses.preferred, { ...login, tls });
+        const answers = await probe.ready().then(
+          () => true,
+          () => false,
+        );
+        await probe.close();
+        return answers;
+      },
+      go: () => {
+        this.#addresses.restart();
+        this.#lastError = new Error(`going back to ${redactUrls(this.#addresses.preferred)}`);
+        // Without a goodbye: whoever watches the will there must learn that this client is gone.
+        this.#client.stream.destroy();
+      },
+    });
   }
 
   #listen(): void {
@@ -113,6 +155,7 @@ export class HubConnection {
     this.#watchStream();
     client.on("reconnect", () => {
       this.#attemptFailed = false;
+      this.#useNextAddress();
       // The new stream is there when the library has left this event.
       queueMicrotask(() => this.#watchStream());
       const { will, tls } = this.#options;
@@ -124,6 +167,14 @@ export class HubConnection {
     client.on("message", (topic, payload, packet) => this.#options.onMessage?.(topic, payload, packet.retain));
   }
 
+  #useNextAddress(): void {
+    const { options } = this.#client;
+    this.#addresses.advance();
+    if (this.#addresses.count > 1) Object.assign(options, addressOptions(this.#addresses.current, this.#options));
+    // The library takes the pause after this attempt before it tells of its end.
+    options.reconnectPeriod = this.#nextPauseMs();
+  }
+
   /** The library keeps most errors of TLS and WebSockets to itself. */
   #watchStream(): void {
     this.#client.stream.on("error", (error: Error) => this.#onError(error));
@@ -132,13 +183,17 @@ export class HubConnection {
   #onError(error: Error): void {
     this.#attemptFailed = true;
     this.#lastError = error;
+    if (isRefusal(error)) this.#refusedBy.add(this.#addresses.current);
     for (const told of this.#waiting) told(error);
   }
 
   #onConnect(): void {
     this.#connected = true;
-    this.#attempts = 0;
     this.#lastError = undefined;
+    this.#refusedBy.clear();
+    this.#addresses.connected();
+    this.#client.options.reconnectPeriod = this.#nextPauseMs();
+    if (!this.#addresses.isPreferred) this.#return?.connectedElsewhere();
     // Without it a batch waits for the acknowledgement of the one before: 20 to 40 ms at 50 messages/s.
     const stream = this.#client.stream as { setNoDelay?: (on: boolean) => void };
     stream.setNoDelay?.(true);
@@ -148,7 +203,7 @@ export class HubConnection {
   }
 
   #onClose(): void {
-    this.#client.options.reconnectPeriod = this.#nextPauseMs();
+    this.#return?.cancel();
     const wasConnected = this.#connected;
     this.#connected = false;
     if (!wasConnected && !this.#attemptFailed) this.#onError(new Error(CLOSED_EARLY));
@@ -158,7 +213,7 @@ export class HubConnection {
   }
 
   #nextPauseMs(): number {
-    return reconnectPauseMs(this.#attempts++, this.#maxReconnectMs, Math.random());
+    return this.#addresses.pauseMs(this.#maxReconnectMs, Math.random());
   }
 
   get isConnected(): boolean {
@@ -173,11 +228,11 @@ export class HubConnection {
   /**
    * Waits for the first connection.
    *
-   * @param timeoutMs default 5,000
-   * @throws CanfleetError `HUB_UNREACHABLE`; `HUB_REFUSED` when the broker says no or one end does not trust the other's
+   * @param timeoutMs default 5,000 for each address
+   * @throws CanfleetError `HUB_UNREACHABLE`; `HUB_REFUSED` when every broker says no or one end does not trust the other's
    * certificate; `LINK_CLOSED` after `close`
    */
-  async ready(timeoutMs = CONNECT_TIMEOUT_MS): Promise<void> {
+  async ready(timeoutMs = CONNECT_TIMEOUT_MS * this.#addresses.count): Promise<void> {
     if (this.#connected) return;
     const client = this.#client;
     await new Promise<void>((resolve, reject) => {
@@ -190,9 +245,8 @@ export class HubConnection {
         else resolve();
       };
       const connected = (): void => done();
-      const failed = (error: Error & { code?: unknown }): void => {
-        const isRefusal = typeof error.code === "number" && REFUSED_CODES.has(error.code);
-        if (isRefusal || tlsFailure(error)?.distrusted) done(this.#refused(error));
+      const failed = (error: Error): void => {
+        if (isRefusal(error) && this.#refusedBy.size === this.#addresses.count) done(this.#refused(error));
       };
       const ended = (): void => done(new CanfleetError("LINK_CLOSED", `connection to hub ${this.url} was closed`));
       const timer = setTimeout(() => done(this.#unreachable()), timeoutMs);
@@ -209,7 +263,9 @@ export class HubConnection {
   }
 
   #unreachable(): CanfleetError {
-    return new CanfleetError("HUB_UNREACHABLE", `hub ${this.url} cannot be reached: ${this.#reason()}`, {
+    const { count, shown } = this.#addresses;
+    const what = count === 1 ? `hub ${shown} cannot` : `none of the hubs ${shown} can`;
+    return new CanfleetError("HUB_UNREACHABLE", `${what} be reached: ${this.#reason()}`, {
       retryable: true,
     });
   }
@@ -282,6 +338,7 @@ export class HubConnection {
   /** Says goodbye, so that the will is not published, and ends; at most 800 ms. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#return?.cancel();
     const ended = this.#client.endAsync(!this.#connected).catch(() => undefined);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<void>((resolve) => {
@@ -293,22 +350,10 @@ export class HubConnection {
   }
 }
 
-/**
- * Pause before the next attempt to connect, ms: grows to the maximum; up to half of it is taken off at random, so that a
- * fleet does not return in one instant.
- *
- * @param attempt attempts since the last connection, from 0
- * @param maxMs longest pause
- * @param chance 0 up to, not including, 1
- */
-export function reconnectPauseMs(attempt: number, maxMs: number, chance: number): number {
-  const fullMs = Math.min(maxMs, FIRST_RECONNECT_MS * 2 ** attempt);
-  return Math.round(fullMs * (1 - chance / 2));
-}
-
-/** Whether this address is one of an encrypted connection. */
-export function isEncrypted(url: string): boolean {
-  return /^(mqtts|wss):/i.test(url);
+/** Whether a broker says "not you", or one end does not trust the other. */
+function isRefusal(error: Error & { code?: unknown }): boolean {
+  const isCode = typeof error.code === "number" && REFUSED_CODES.has(error.code);
+  return isCode || tlsFailure(error)?.distrusted === true;
 }
 
 function connectWith(url: string, options: IClientOptions): MqttClient {
@@ -333,13 +378,22 @@ function assertTls(url: string, tls: HubTls | undefined): void {
   }
 }
 
-function assertHubUrl(url: string): void {
-  const protocols = ["mqtt:", "mqtts:", "ws:", "wss:"];
-  if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return;
-  throw new CanfleetError(
-    "CONFIG_INVALID",
-    `hub address ${redactUrls(JSON.stringify(url))}: expected mqtt://HOST[:PORT], mqtts://, ws:// or wss://`,
-  );
+/** What of the library's options says where the broker is, and who we are there. */
+function addressOptions(url: string, { username, password, tls }: HubConnectionOptions): IClientOptions {
+  const { protocol, hostname, port, pathname, search, username: user, password: secret } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return {
+    protocol: protocol.slice(0, -1) as "mqtt",
+    host,
+    hostname: host,
+    // The library writes its defaults into these.
+    port: port === "" ? undefined : Number(port),
+    // To the library a path of a plain socket is one in the file system.
+    path: protocol.startsWith("ws") ? `${pathname}${search}` : undefined,
+    servername: currentTls(tls)?.servername,
+    username: user === "" ? username : decodeURIComponent(user),
+    password: secret === "" ? password : decodeURIComponent(secret),
+  } as IClientOptions;
 }
 
 function clientOptions(options: HubConnectionOptions, clientId: string): IClientOptions {
@@ -348,7 +402,6 @@ function clientOptions(options: HubConnectionOptions, clientId: string): IClient
     clean: true,
     keepalive: options.keepaliveSeconds ?? 10,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    reconnectPeriod: FIRST_RECONNECT_MS,
     resubscribe: true,
     // Both default to queueing without limit, to be sent out of order after an outage.
     queueQoSZero: false,

@@ -8,6 +8,7 @@ import { MAX_PERIOD_MS, MIN_PERIOD_MS } from "./control/control-request.ts";
 import { parseObject } from "./control/json-object.ts";
 import { CanfleetError } from "./errors.ts";
 import { HeardClock } from "./heard-clock.ts";
+import type { HubUrls } from "./hub-addresses.ts";
 import { HubConnection, type HubConnectionOptions, type HubLogin, type HubTlsSource } from "./hub-connection.ts";
 import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
@@ -46,8 +47,10 @@ export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, Hu
   order?: "live" | "complete";
   /** Only with `mqtts://` and `wss://`. */
   tls?: HubTlsSource | undefined;
-  /** How long `connect` waits for the hub, ms. Default 5,000. */
+  /** How long `connect` waits for the hub, ms. Default 5,000 for each address. */
   connectTimeoutMs?: number;
+  /** With several addresses: when to go back to the first, ms (docs/scaling.md, 3). Default: never. */
+  returnAfterMs?: number;
 }
 
 /** How much longer than the time to live a sender waits for the edge's answer, ms: the way there and back. */
@@ -83,7 +86,7 @@ export class MqttBus extends BaseBus {
   readonly #control: BusControlClient | undefined;
   #collected: Collected | undefined;
 
-  private constructor(url: string, options: MqttBusOptions) {
+  private constructor(urls: HubUrls, options: MqttBusOptions) {
     super(options);
     this.#base = options.base ?? DEFAULT_BASE;
     this.#edge = options.edge;
@@ -92,7 +95,7 @@ export class MqttBus extends BaseBus {
     if (options.edge !== "+") assertEdgeName(options.edge);
     if (options.bus !== "+") assertBusName(options.bus);
     if (options.order === "complete") this.#order = this.#completeOrder(options);
-    this.#hub = new HubConnection(url, this.#hubOptions(options));
+    this.#hub = new HubConnection(urls, this.#hubOptions(options));
     if (options.edge !== "+" && options.bus !== "+") this.#control = this.#controlClient(options);
   }
 
@@ -101,6 +104,7 @@ export class MqttBus extends BaseBus {
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
       tls: options.tls,
+      returnAfterMs: options.returnAfterMs,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       onConnect: () => {
         this.connected();
@@ -116,11 +120,12 @@ export class MqttBus extends BaseBus {
   /**
    * Connects to a hub and subscribes; from then on it reconnects by itself.
    *
-   * @param url `mqtt://`, `mqtts://`, `ws://` or `wss://`
+   * @param urls `mqtt://`, `mqtts://`, `ws://` or `wss://`. Several, in order of preference: the one that answers; another
+   *   when that is gone. All must see the same edges: hubs that an edge itself fails over between, or nodes of one broker
    * @throws CanfleetError `HUB_UNREACHABLE`, `HUB_REFUSED`, `WIRE_BAD_TOPIC`, `CONFIG_INVALID`
    */
-  static async connect(url: string, options: MqttBusOptions): Promise<MqttBus> {
-    const bus = new MqttBus(url, options);
+  static async connect(urls: HubUrls, options: MqttBusOptions): Promise<MqttBus> {
+    const bus = new MqttBus(urls, options);
     try {
       await bus.#hub.ready(options.connectTimeoutMs);
       if (bus.#order) await bus.#hub.subscribe([bus.#topic("backfill"), bus.#topic("response")], 0);

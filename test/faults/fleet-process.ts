@@ -1,10 +1,11 @@
 /** Many small edges in one process: `node fleet-process.js '<FleetProcessOptions as JSON>'`. */
 import { openSync, writeSync } from "node:fs";
 import { Edge } from "@canfleet/edge";
+import type { HubUrls } from "@canfleet/sdk";
 import { LoadInterface, type LoadRate } from "./load-interface.ts";
 
 export interface FleetProcessOptions {
-  hub: string;
+  hub: HubUrls;
   rate: LoadRate;
   /** Name and count file (see `LoadInterface`) of each. */
   edges: [name: string, countFile: string][];

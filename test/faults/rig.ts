@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import assert from "node:assert/strict";
 import type { Edge, EdgeConfig } from "@canfleet/edge";
 import type { HubConfig, HubLimits } from "@canfleet/hub";
-import { MqttBus, type Losses, type MqttBusOptions } from "@canfleet/sdk";
+import { MqttBus, type HubUrls, type Losses, type MqttBusOptions } from "@canfleet/sdk";
 import { Ledger } from "./ledger.ts";
 import { portToDoor, type Network } from "./network.ts";
 import type { EdgeProcessOptions } from "./edge-process.ts";
@@ -50,6 +50,12 @@ export interface RigOptions extends Partial<MqttBusOptions> {
   hubEnv?: Surroundings["env"];
   /** The way that the complete subscriber takes to the hub's port. Default: straight. */
   way?: (port: number) => Promise<string>;
+  /** Hubs that know nothing of each other; edges and the subscriber know all of them, in this order. Default 1. */
+  hubs?: number;
+  /** Hubs below the first; edges know all of these and not the first, where the subscriber is. Default 0. */
+  below?: number;
+  /** A broker that is not the hub's own, and which of its addresses everybody uses. */
+  broker?: { edges: string[]; hub: string[]; subscriber: string[] };
 }
 
 /** Nobody else has ports in a namespace that was made just now. */
@@ -86,23 +92,41 @@ export class Rig {
   readonly #subscribers: ChildProcess[] = [];
   readonly #hubLimits: Partial<HubLimits>;
   readonly #network: Network | undefined;
-  readonly #hubEnv: Surroundings["env"];
+  /** The hubs behind the first, and where all of them are. */
+  readonly #otherHubs: ChildProcess[] = [];
+  readonly ports: number[] = [];
+  readonly belowPorts: number[] = [];
   /** What edges said in their logs, each line with its edge's name. */
   readonly edgeLog: string[] = [];
 
-  private constructor(hubLimits: Partial<HubLimits>, network: Network | undefined, hubEnv: Surroundings["env"]) {
+  readonly #broker: RigOptions["broker"];
+  readonly #hubEnv: Surroundings["env"];
+
+  private constructor({ hubLimits = {}, network, broker, hubEnv }: Omit<RigOptions, keyof MqttBusOptions>) {
     this.#hubLimits = hubLimits;
     this.#network = network;
+    this.#broker = broker;
     this.#hubEnv = hubEnv;
   }
 
-  static async start(t: Scope, { hubLimits = {}, network, hubEnv, way, ...options }: RigOptions = {}): Promise<Rig> {
-    const rig = new Rig(hubLimits, network, hubEnv);
+  static async start(t: Scope, options: RigOptions = {}): Promise<Rig> {
+    const { hubLimits = {}, network, hubEnv, way, hubs = 1, below = 0, broker, ...busOptions } = options;
+    const rig = new Rig({ hubLimits, ...(network && { network }), ...(broker && { broker }), hubEnv });
     t.after(() => rig.#end());
     rig.port = network ? await portToDoor(t, network.door) : await freePort();
+    rig.ports.push(rig.port);
+    while (rig.ports.length < hubs) rig.ports.push(await freePort());
+    while (rig.belowPorts.length < below) rig.belowPorts.push(await freePort());
     await rig.startHub();
-    const url = (await way?.(rig.port)) ?? rig.url;
-    rig.bus = await MqttBus.connect(url, { edge: "+", bus: "+", order: "complete", ...options });
+    for (const port of rig.ports.slice(1)) rig.#otherHubs.push(await rig.#spawnHub(port));
+    for (const port of rig.belowPorts) rig.#otherHubs.push(await rig.#spawnHub(port, { upstream: rig.url }));
+    const subscribed = (await way?.(rig.port)) ?? broker?.subscriber ?? rig.urls;
+    rig.bus = await MqttBus.connect(subscribed, {
+      edge: "+",
+      bus: "+",
+      order: "complete",
+      ...busOptions,
+    });
     rig.bus.on("batch", (batch, { channel }) => rig.ledger.delivered(batch, channel));
     rig.bus.on("loss", (loss) => rig.ledger.lost(loss));
     rig.bus.on("error", (error) => console.error(error));
@@ -113,17 +137,37 @@ export class Rig {
     return `mqtt://127.0.0.1:${this.port}`;
   }
 
+  get #hubOfEdges(): HubUrls {
+    if (this.#network) return `mqtt://${this.#network.nearAddress}:${HUB_PORT_IN_NETWORK}`;
+    return this.#broker?.edges ?? (this.belowPorts.length > 0 ? this.belowUrls : this.urls);
+  }
+
+  get belowUrls(): string[] {
+    return this.belowPorts.map((port) => `mqtt://127.0.0.1:${port}`);
+  }
+
+  /** SIGKILL to one of the hubs that are not the first, in the order of their start. */
+  async killOtherHub(i: number): Promise<void> {
+    await kill(this.#otherHubs[i]!);
+  }
+
+  get urls(): string[] {
+    return this.ports.map((port) => `mqtt://127.0.0.1:${port}`);
+  }
+
   async startHub(): Promise<void> {
-    const config: HubConfig = { limits: this.#hubLimits, http: { host: "127.0.0.1", port: 0 } };
+    this.hub = await this.#spawnHub(this.port);
+  }
+
+  #spawnHub(port: number, more: HubConfig = {}): Promise<ChildProcess> {
+    const config: HubConfig = { limits: this.#hubLimits, http: { host: "127.0.0.1", port: 0 }, ...more };
+    if (this.#broker) config.brokerUrl = this.#broker.hub;
     const network = this.#network;
     const env = this.#hubEnv;
-    if (!network) {
-      this.hub = await spawn("hub-process.js", [String(this.port), JSON.stringify(config)], { env });
-      return;
-    }
+    if (!network) return spawn("hub-process.js", [String(port), JSON.stringify(config)], { env });
     const everywhere = { listen: { host: "0.0.0.0", port: HUB_PORT_IN_NETWORK }, insecureLan: true };
     const args = [String(HUB_PORT_IN_NETWORK), JSON.stringify({ ...config, ...everywhere }), network.door];
-    this.hub = await spawn("hub-process.js", args, { within: network.near, env });
+    return spawn("hub-process.js", args, { within: network.near, env });
   }
 
   /** Memory of the hub, bytes, and where its page is. */
@@ -189,7 +233,7 @@ export class Rig {
       ...(syncFile === undefined ? {} : { syncFile }),
       config: {
         name,
-        hub: this.#network ? `mqtt://${this.#network.nearAddress}:${HUB_PORT_IN_NETWORK}` : this.url,
+        hub: this.#hubOfEdges,
         buses: [{ channel: "load0" }],
         batch: { maxFrames: rate.framesPerBatch },
         ...config,
@@ -251,7 +295,7 @@ export class Rig {
   async startFleet(count: number, rate: LoadRate): Promise<ChildProcess> {
     const names = Array.from({ length: count }, (_, i) => `fleet-${i}`);
     const countFiles = names.map((name) => join(this.folder, `${name}-${this.#lives++}`));
-    const options: FleetProcessOptions = { hub: this.url, rate, edges: names.map((n, i) => [n, countFiles[i]!]) };
+    const options: FleetProcessOptions = { hub: this.urls, rate, edges: names.map((n, i) => [n, countFiles[i]!]) };
     const process = await spawn("fleet-process.js", [JSON.stringify(options)]);
     names.forEach((name, i) =>
       this.edges.push({ name, process, countFile: countFiles[i]!, options: undefined as never, env: {}, earlier: [] }),
@@ -318,7 +362,7 @@ export class Rig {
   async #end(): Promise<void> {
     await this.bus?.shutdown();
     const processes = new Set([...this.edges.map(({ process }) => process), ...this.#subscribers]);
-    await Promise.all([...[...processes].map((child) => kill(child)), this.hub && kill(this.hub)]);
+    await Promise.all([...[...processes, ...this.#otherHubs].map((child) => kill(child)), this.hub && kill(this.hub)]);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -42,9 +42,9 @@ async function start(specs: readonly [BusSpec, BusSpec], options: BridgeOptions,
   const oneWay = options["one-way"];
   for (const spec of oneWay ? [b] : specs) await assertTakesFrames(spec, hub);
   // Two buses of this machine need no hub; one that was named looks for rings all the same.
-  const usesHub = options.hub !== undefined || specs.some(({ place }) => place.kind === "hub");
+  const usesHub = options.hub.length > 0 || specs.some(({ place }) => place.kind === "hub");
   const config = { a: a.text, b: b.text, oneWay, ...(options.filter === undefined ? {} : { filters: options.filter }) };
-  const bridge = await startBridge(config, { ...hub, link, hub: usesHub ? hub.url : undefined }, (text) =>
+  const bridge = await startBridge(config, { ...hub, link, hub: usesHub ? hub.urls : undefined }, (text) =>
     terminal.say(text),
   );
   terminal.say("Ctrl-C ends");

@@ -17,7 +17,7 @@ import type { DOCTOR } from "../table/look.ts";
 /** `canfleet doctor` */
 export async function runDoctor({ options }: Arguments<typeof DOCTOR>, context: Context): Promise<number> {
   const hub = await clientHub(options, context);
-  const isDefault = hub.url === DEFAULT_HUB_URL && options.hub === undefined;
+  const isDefault = hub.urls === DEFAULT_HUB_URL && options.hub.length === 0;
   const interfaces = listCanInterfaces();
   const findings = [
     nodeFinding(),

@@ -1,5 +1,6 @@
 import { defaultBusName, Edge, type EdgeConfig } from "@canfleet/edge";
 import { CanfleetError, type LinkSecurity } from "@canfleet/sdk";
+import { hubFlags, shownHubs } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import { loadSettings } from "../config/load.ts";
 import type { EdgeTlsSettings } from "../config/schema.ts";
@@ -86,11 +87,11 @@ function whatRuns(name: string, config: EdgeConfig): string {
     }
   }
   if (config.hub !== undefined) {
+    const { hub } = config;
     const first = config.buses[0];
-    lines.push(`  hub ${config.hub}`);
+    lines.push(`  hub ${shownHubs(hub)}`);
     if (config.ledger?.spool) lines.push(`  spool ${config.ledger.spool.dir}`);
-    if (first)
-      lines.push(`Try: canfleet dump ${name}/${first.name ?? defaultBusName(first.channel)} --hub ${config.hub}`);
+    if (first) lines.push(`Try: canfleet dump ${name}/${first.name ?? defaultBusName(first.channel)} ${hubFlags(hub)}`);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -26,6 +26,8 @@ export async function runHub(args: Arguments<typeof HUB>, context: Context): Pro
   const config = hubConfig(options, settings.hub, hubLog(terminal, format));
   const { brokerUrl } = config;
   if (brokerUrl !== undefined) config.brokerTls = readTls(brokerUrl, {}, settings.hub.brokerTls, cwd);
+  const { upstream } = config;
+  if (upstream !== undefined) config.upstreamTls = readTls(upstream, {}, settings.hub.upstreamTls, cwd);
   const start = async (): Promise<Service> => {
     const hub = await Hub.start(config);
     terminal.print(whatRuns(hub, config.brokerUrl !== undefined, hub.enrolsEdges ? config.dataDir : undefined));

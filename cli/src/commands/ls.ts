@@ -1,5 +1,5 @@
 import { isBusName, isEdgeName } from "@canfleet/sdk";
-import { clientHub } from "../client-settings.ts";
+import { clientHub, hubFlags, shownHubs, type ClientHub } from "../client-settings.ts";
 import type { Arguments } from "../command-spec.ts";
 import type { Context } from "../context.ts";
 import { EXIT_DONE, exitCodeOfStop } from "../exit-codes.ts";
@@ -26,7 +26,7 @@ export async function runLs({ options, positionals }: Arguments<typeof LS>, cont
     if (!options.watch) {
       const rows = fleetRows(view.edges, pattern, Date.now());
       show(rows, options.json, context);
-      if (rows.length === 0) terminal.say(nothing(pattern, hub.url));
+      if (rows.length === 0) terminal.say(nothing(pattern, hub));
       return EXIT_DONE;
     }
     const redraw = terminal.columns !== undefined && !options.json;
@@ -72,7 +72,8 @@ function rowJson(row: FleetRow): string {
   });
 }
 
-function nothing(pattern: string, url: string): string {
-  if (pattern === "+") return `no edge on ${url} yet; start one: canfleet edge can0 --hub ${url}`;
-  return `nothing on ${url} matches ${pattern}`;
+function nothing(pattern: string, { urls }: ClientHub): string {
+  const shown = shownHubs(urls);
+  if (pattern === "+") return `no edge on ${shown} yet; start one: canfleet edge can0 ${hubFlags(urls)}`;
+  return `nothing on ${shown} matches ${pattern}`;
 }

@@ -51,6 +51,19 @@ describe("settings", () => {
     assert.equal((await load()).edge.name, "here");
   });
 
+  it("take one hub, several behind commas, or a list", async () => {
+    await writeFile(join(cwd, "machine.yaml"), "edge: {hub: [mqtt://a, mqtt://b], hubReturnMinutes: 30}\n");
+    await writeFile(join(cwd, "user", "canfleet", "config.yaml"), "client: {hub: 'mqtt://a, mqtt://b'}\n");
+    const { edge, client } = await load();
+    assert.deepEqual(edge, { hub: ["mqtt://a", "mqtt://b"], hubReturnMinutes: 30 });
+    assert.deepEqual(client, { hub: ["mqtt://a", "mqtt://b"] });
+    const both = ["mqtt://c", "mqtt://d"];
+    assert.deepEqual((await load({ CANFLEET_HUB: both.join(",") })).edge.hub, both);
+    assert.deepEqual((await load({ CANFLEET_HUB: "mqtt://c" })).edge.hub, "mqtt://c");
+    await writeFile(join(cwd, "user", "canfleet", "config.yaml"), "client: {hub: [mqtt://a, http://b]}\n");
+    assert.match((await mistakes())[0] ?? "", /client\.hub\[1\] = "http:\/\/b": expected mqtt:/);
+  });
+
   it("read everything that an edge can be told", async () => {
     await writeFile(
       join(cwd, "canfleet.yaml"),

@@ -8,6 +8,7 @@ import {
   parseSendRules,
   readSendRule,
   SEND_SOURCES,
+  type HubUrls,
   type SendRuleConfig,
   type SendSource,
 } from "@canfleet/sdk";
@@ -35,6 +36,13 @@ export function isHubUrl(value: string): boolean {
   return URL.canParse(value) && /^(mqtts?|wss?):$/.test(new URL(value).protocol);
 }
 
+/** Addresses of hubs behind commas; undefined when one is none. */
+export function parseHubUrls(value: string): HubUrls | undefined {
+  const urls = value.split(",").map((url) => url.trim());
+  if (!urls.every(isHubUrl)) return undefined;
+  return urls.length === 1 ? urls[0] : urls;
+}
+
 /** Whether topics can begin with it. */
 export function isBase(value: string): boolean {
   return /^[A-Za-z0-9_-]{1,32}(\/[A-Za-z0-9_-]{1,32}){0,3}$/.test(value);
@@ -46,7 +54,11 @@ export const EDGE_NAME_WANTED = "1 to 32 of a–z, 0–9, _ and -, beginning wit
 export const BUS_NAME_WANTED = "1 to 15 of A–Z, a–z, 0–9, . _ and -";
 export const SEND_WANTED = "none, link, all, or rules such as 123,200:7F0";
 
-const hubUrl = text(isHubUrl, HUB_URL_WANTED);
+/** One address, several behind commas, or a list. One alone stays a text. */
+const hubUrls: Check<HubUrls> = (node, key, problems) => {
+  if (node.kind === "list") return listOf(text(isHubUrl, HUB_URL_WANTED))(node, key, problems);
+  return parsed(parseHubUrls, HUB_URL_WANTED)(node, key, problems);
+};
 const base = text(isBase, BASE_WANTED);
 const something = (wanted: string): Check<string> => text((value) => value.trim() !== "", wanted);
 
@@ -219,14 +231,17 @@ const SECTIONS = {
     data: something("a folder"),
     insecureLan: flag,
     limits,
-    broker: hubUrl,
+    broker: hubUrls,
     brokerTls: tls,
+    upstream: hubUrls,
+    upstreamTls: tls,
     tls: group({ listen: hostPort, https: http, cert: file, key: file, ca: file }),
     log,
   }),
   edge: group({
     name: text(isEdgeName, EDGE_NAME_WANTED),
-    hub: hubUrl,
+    hub: hubUrls,
+    hubReturnMinutes: number(0.01, 10_080, "minutes"),
     tls: edgeTls,
     base,
     ...login,
@@ -238,7 +253,7 @@ const SECTIONS = {
     ledger,
     log,
   }),
-  client: group({ hub: hubUrl, tls, base, ...login, linkTokenFile: file }),
+  client: group({ hub: hubUrls, tls, base, ...login, linkTokenFile: file }),
 };
 
 /** Everything that a configuration source can say; each part may be absent. */

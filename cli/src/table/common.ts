@@ -2,7 +2,12 @@ import type { ArgumentSpec } from "../command-spec.ts";
 
 /** The hub that `edge/bus` names are looked up at. */
 export const CLIENT_OPTIONS = {
-  hub: { kind: "text", value: "URL", help: "hub for edge/bus names (CANFLEET_HUB; mqtt://127.0.0.1:1883)" },
+  hub: {
+    kind: "text",
+    value: "URL",
+    multiple: true,
+    help: "hub for edge/bus names; of several, one that answers (CANFLEET_HUB; mqtt://127.0.0.1:1883)",
+  },
   ca: { kind: "text", value: "FILE", help: "authority to trust for mqtts://, wss:// and tls: (CANFLEET_CA; Node's)" },
   base: { kind: "text", value: "NAME", help: "first level of all topics (CANFLEET_BASE; canfleet)" },
 } as const;

@@ -21,7 +21,7 @@ export const HUB = defineCommand({
   group: "run",
   summary: "the broker that edges and clients meet at, with a page",
   synopsis: [
-    "[--listen HOST:PORT] [--http HOST:PORT] [--data DIR] [--broker URL]",
+    "[--listen HOST:PORT] [--http HOST:PORT] [--data DIR] [--broker URL]… [--upstream URL]…",
     "init [DIR] [--name HOST]… [--user NAME] [--password-file FILE]",
   ],
   arguments: [
@@ -35,7 +35,18 @@ export const HUB = defineCommand({
       value: "HOST:PORT",
       help: "page, /mqtt, /api, /healthz, /readyz, /metrics; off: none (127.0.0.1:8080)",
     },
-    broker: { kind: "text", value: "URL", help: "no broker of its own: page and fleet view of this one" },
+    broker: {
+      kind: "text",
+      value: "URL",
+      multiple: true,
+      help: "no broker of its own: page and fleet view of this one; several are nodes of one broker",
+    },
+    upstream: {
+      kind: "text",
+      value: "URL",
+      multiple: true,
+      help: "hub above, whose subscribers see these edges too; of several, one that answers (docs/scaling.md)",
+    },
     base: CLIENT_OPTIONS.base,
     data: {
       kind: "text",
@@ -78,7 +89,7 @@ export const EDGE = defineCommand({
   name: "edge",
   group: "run",
   summary: "the relay beside the CAN bus: to a hub, a host, or both",
-  synopsis: ["[CHANNEL [HOST PORT]] [--hub URL] [--name NAME] [--bus CHANNEL]… [--send WHO]"],
+  synopsis: ["[CHANNEL [HOST PORT]] [--hub URL]… [--name NAME] [--bus CHANNEL]… [--send WHO]"],
   arguments: [
     { name: "CHANNEL", help: "CAN interface such as can0, sim:NAME or play:FILE", optional: true },
     { name: "HOST", help: "host with a TCPBus to dial (raw link); tls:HOST: inside TLS", optional: true },
@@ -88,7 +99,8 @@ export const EDGE = defineCommand({
     hub: {
       kind: "text",
       value: "URL",
-      help: "hub to publish to (CANFLEET_HUB); without it and HOST: mqtt://127.0.0.1:1883",
+      multiple: true,
+      help: "hub to publish to; of several, in order of preference, one that answers (CANFLEET_HUB); without it and HOST: mqtt://127.0.0.1:1883",
     },
     ca: CLIENT_OPTIONS.ca,
     cert: { kind: "text", value: "FILE", help: "certificate to show at mqtts://, wss:// and tls: (CANFLEET_CERT)" },
@@ -160,6 +172,10 @@ export const EDGE = defineCommand({
   ],
   examples: [
     { line: "canfleet edge can0 --hub mqtt://hub:1883 --name pi-7", does: "publish can0 as pi-7/can0" },
+    {
+      line: "canfleet edge can0 --hub mqtt://hub-a --hub mqtt://hub-b",
+      does: "to hub-a, and to hub-b while hub-a is gone (docs/scaling.md)",
+    },
     { line: "canfleet edge can0 my-can-server 5000", does: "raw link to a program with a TCPBus" },
     { line: "canfleet edge sim:car=can0 --name car", does: "a simulated car, no hardware" },
   ],

@@ -1,5 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { bridgeTopic, CanfleetError, edgeTopic, HubConnection, type HubLogin, type HubTlsSource } from "@canfleet/sdk";
+import {
+  bridgeTopic,
+  CanfleetError,
+  edgeTopic,
+  HubConnection,
+  type HubLogin,
+  type HubTlsSource,
+  type HubUrls,
+} from "@canfleet/sdk";
 import { findRing, type BridgeAnnouncement } from "./bridge-ring.ts";
 
 /** How long the retained announcements of others are collected before a bridge decides, ms. */
@@ -18,10 +26,10 @@ export class BridgeRegistry {
   readonly #aliases = new Map<string, string>();
   #announced: BridgeAnnouncement | undefined;
 
-  constructor(url: string, base: string, login: HubLogin = {}, tls?: HubTlsSource) {
+  constructor(urls: HubUrls, base: string, login: HubLogin = {}, tls?: HubTlsSource) {
     this.#base = base;
     this.#topic = bridgeTopic(base, randomUUID());
-    this.#hub = new HubConnection(url, {
+    this.#hub = new HubConnection(urls, {
       ...login,
       tls,
       will: () => ({ topic: this.#topic, payload: "", retain: true }),

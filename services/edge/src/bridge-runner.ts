@@ -1,4 +1,11 @@
-import { messageOf, parseFilters, type HubLogin, type HubTlsSource, type LinkSecurity } from "@canfleet/sdk";
+import {
+  messageOf,
+  parseFilters,
+  type HubLogin,
+  type HubTlsSource,
+  type HubUrls,
+  type LinkSecurity,
+} from "@canfleet/sdk";
 import { BridgeRegistry } from "./bridge-registry.ts";
 import { Bridge, type BridgeCounters } from "./bridge.ts";
 import type { BridgeConfig } from "./config.ts";
@@ -22,7 +29,7 @@ export interface RunningBridge {
 export async function startBridge(
   config: Omit<BridgeConfig, "send">,
   where: {
-    hub: string | undefined;
+    hub: HubUrls | undefined;
     base: string;
     login?: HubLogin;
     tls?: HubTlsSource | undefined;

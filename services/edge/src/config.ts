@@ -13,6 +13,7 @@ import {
   type CanFilter,
   type ControlMode,
   type HubTlsSource,
+  type HubUrls,
   type LinkSecurity,
 } from "@canfleet/sdk";
 import { parseBusSpec, type BusPlace } from "./open-bus.ts";
@@ -106,8 +107,13 @@ export interface CheckedLedger extends LedgerLimits {
 export interface EdgeConfig {
   /** First level of the edge's topics. Default: the machine's name, made to fit. */
   name?: string;
-  /** Hub address, `mqtt://HOST[:PORT]`. Default: none, raw links only. */
-  hub?: string;
+  /**
+   * Hub address, `mqtt://HOST[:PORT]`; several in order of preference, of which one is used at a time (docs/scaling.md, 3).
+   * Default: none, raw links only.
+   */
+  hub?: HubUrls;
+  /** After so long at another hub than the first, goes back if that answers, minutes, 0.01–10,080. Default: never. */
+  hubReturnMinutes?: number;
   /** Who this edge is at the hub. Default: not said. */
   login?: HubLogin;
   /** For a hub at `mqtts://` or `wss://`. Default: the authorities that come with Node, no certificate to show. */
@@ -150,7 +156,8 @@ export interface CheckedBridge extends Omit<BridgeConfig, "send"> {
 
 export interface CheckedConfig {
   name: string;
-  hub: string | undefined;
+  hub: HubUrls | undefined;
+  hubReturnMinutes: number | undefined;
   login: HubLogin;
   tls: HubTlsSource | undefined;
   base: string;
@@ -202,6 +209,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   const base = config.base ?? DEFAULT_BASE;
   check.run("name", () => assertEdgeName(name));
   check.run("base", () => assertBase(base));
+  if (config.hubReturnMinutes !== undefined) check.range("hubReturnMinutes", config.hubReturnMinutes, 0.01, 10_080);
   if (config.sendOffFile?.trim() === "") check.add("sendOffFile", "the name of a file");
   if (config.buses.length === 0 && (config.bridges ?? []).length === 0)
     check.add("buses", "at least one bus or bridge");
@@ -214,6 +222,7 @@ export function checkEdgeConfig(config: EdgeConfig): { checked: CheckedConfig; m
   const checked: CheckedConfig = {
     name,
     hub: config.hub,
+    hubReturnMinutes: config.hubReturnMinutes,
     login: config.login ?? {},
     tls: config.tls,
     base,

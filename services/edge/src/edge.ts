@@ -29,6 +29,8 @@ import type { EdgeLog } from "./log.ts";
 const STATUS_INTERVAL_MS = 1000;
 /** Work that should be done by now and was not for this long stands still, ms; a batch is open for a second at most. */
 const STANDSTILL_MS = 10_000;
+/** How often `info` is said again although nothing changed: brokers are seen to keep an older one, or none. */
+const INFO_INTERVAL_MS = 30_000;
 /** How long a hub gets to acknowledge the last batches of an edge that ends, ms. */
 const SETTLE_MS = 500;
 
@@ -71,6 +73,8 @@ export class Edge {
   readonly #spool: Spool | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
   #tickedMs = performance.now();
+  /** Undefined until all buses are open: an `info` without them would be kept by the broker. */
+  #infoDueAtMs: number | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(config: CheckedConfig, events: EdgeEvents) {
@@ -80,7 +84,8 @@ export class Edge {
     this.#sendSwitch = this.#watchSwitch(config.sendOffFile);
     if (config.hub === undefined) return;
     const uplink = new Uplink({
-      url: config.hub,
+      hubs: config.hub,
+      returnAfterMs: config.hubReturnMinutes === undefined ? undefined : config.hubReturnMinutes * 60_000,
       login: config.login,
       tls: config.tls,
       base: config.base,
@@ -141,6 +146,7 @@ export class Edge {
       await edge.close();
       throw error;
     }
+    edge.#infoDueAtMs = 0;
     edge.#spool?.start();
     edge.#statusTimer = setInterval(() => edge.#tick(), STATUS_INTERVAL_MS);
     edge.#publishAll();
@@ -273,6 +279,8 @@ export class Edge {
   }
 
   #publishInfo(): void {
+    if (this.#infoDueAtMs === undefined) return;
+    this.#infoDueAtMs = performance.now() + INFO_INTERVAL_MS;
     this.#uplink?.publishInfo(this.#info());
   }
 
@@ -310,6 +318,7 @@ export class Edge {
       bus.receivedBefore = received;
     }
     this.#publishStatuses();
+    if (performance.now() > (this.#infoDueAtMs ?? Infinity)) this.#publishInfo();
   }
 
   #publishStatus(bus: Bus): void {

@@ -9,6 +9,7 @@ import {
   type CanFilter,
   type HubLogin,
   type HubTlsSource,
+  type HubUrls,
   type LinkSecurity,
 } from "@canfleet/sdk";
 import { localBusName } from "./host.ts";
@@ -33,8 +34,8 @@ export interface BusSpec {
 }
 
 export interface OpenBusOptions {
-  /** Address of the hub for `edge/bus`. */
-  hub: string | undefined;
+  /** Where the hub for `edge/bus` is. */
+  hub: HubUrls | undefined;
   /** For a hub at `mqtts://` or `wss://`. */
   tls?: HubTlsSource | undefined;
   base: string;

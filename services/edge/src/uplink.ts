@@ -11,6 +11,7 @@ import {
   HubConnection,
   type HubLogin,
   type HubTlsSource,
+  type HubUrls,
   type HubWill,
   isCanfleetError,
   messageOf,
@@ -44,7 +45,10 @@ export interface SendTarget {
 }
 
 export interface UplinkOptions {
-  url: string;
+  /** In order of preference. */
+  hubs: HubUrls;
+  /** When to go back to the first of several, ms; undefined: never. */
+  returnAfterMs: number | undefined;
   login: HubLogin;
   /** For `mqtts://` and `wss://`. */
   tls: HubTlsSource | undefined;
@@ -83,12 +87,13 @@ export class Uplink {
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#hub = new HubConnection(options.url, {
+    this.#hub = new HubConnection(options.hubs, {
       ...options.login,
       clientId: `canfleet-edge-${options.edge}-${randomBytes(3).toString("hex")}`,
       will: () => this.#newSession(),
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
       tls: options.tls,
+      returnAfterMs: options.returnAfterMs,
       onConnect: () => this.#onConnect(),
       onAttemptFailed: (reason) => this.#onAttemptFailed(reason),
       onDisconnect: (reason) => {

@@ -11,13 +11,13 @@ import type { ConnectionHandler } from "./listeners.ts";
  * through as they are: who connects, and with which password, is between the page and that broker.
  */
 export class BrokerProxy implements ConnectionHandler {
-  readonly #url: URL;
+  readonly #address: () => string;
   readonly #gate: ConnectionGate;
   readonly #tls: HubTls;
 
-  /** @param url `mqtt://` or `mqtts://` */
-  constructor(url: string, gate: ConnectionGate, tls: HubTls = {}) {
-    this.#url = new URL(url);
+  /** @param address the broker's address that answers now, `mqtt://` or `mqtts://` */
+  constructor(address: () => string, gate: ConnectionGate, tls: HubTls = {}) {
+    this.#address = address;
     this.#tls = tls;
     this.#gate = gate;
   }
@@ -31,7 +31,7 @@ export class BrokerProxy implements ConnectionHandler {
   }
 
   #connect(): Duplex {
-    const { protocol, hostname, port } = this.#url;
+    const { protocol, hostname, port } = new URL(this.#address());
     const host = hostname.replace(/^\[|\]$/g, "");
     if (protocol === "mqtts:") {
       const { ca, cert, key, servername } = this.#tls;

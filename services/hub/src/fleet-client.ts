@@ -1,4 +1,4 @@
-import { edgeTopic, busTopic, HubConnection, messageOf, type HubLogin, type HubTls } from "@canfleet/sdk";
+import { edgeTopic, busTopic, HubConnection, messageOf, type HubLogin, type HubTls, type HubUrls } from "@canfleet/sdk";
 import type { Fleet } from "./fleet.ts";
 import { ALIVE_TOPIC } from "./policy.ts";
 import type { HubLog } from "./log.ts";
@@ -18,10 +18,10 @@ export class FleetClient {
   #closed = false;
 
   /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
-  constructor(url: string, base: string, fleet: Fleet, log: HubLog, login: HubLogin = {}, tls?: HubTls) {
+  constructor(urls: HubUrls, base: string, fleet: Fleet, log: HubLog, login: HubLogin = {}, tls?: HubTls) {
     this.#base = base;
     this.#log = log;
-    this.#connection = new HubConnection(url, {
+    this.#connection = new HubConnection(urls, {
       ...login,
       tls,
       onMessage: (topic, payload, retained) => fleet.apply(topic, payload, retained, performance.now()),
@@ -48,6 +48,11 @@ export class FleetClient {
   /** A message goes to the broker and its acknowledgement comes back. @throws CanfleetError `HUB_UNREACHABLE` */
   async roundTrip(): Promise<void> {
     await this.#connection.publishConfirmed(ALIVE_TOPIC, "", false);
+  }
+
+  /** Which of the broker's addresses is used, or tried, now; with user and password if it has them. */
+  get address(): string {
+    return this.#connection.address;
   }
 
   /**

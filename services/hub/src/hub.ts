@@ -1,6 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { assertBase, CanfleetError, DEFAULT_BASE, messageOf, redactUrls, type HubTls } from "@canfleet/sdk";
+import {
+  assertBase,
+  CanfleetError,
+  DEFAULT_BASE,
+  hubUrlList,
+  messageOf,
+  redactUrls,
+  type HubTls,
+  type HubUrls,
+} from "@canfleet/sdk";
 import type { AccessControl } from "./access/access-control.ts";
 import { formatAddress, reachable, type HostPort } from "./address.ts";
 import { openToAll } from "./authorization.ts";
@@ -33,6 +42,7 @@ import { hubRoutes, type HubParts } from "./routes.ts";
 import { ServerKeys } from "./server-keys.ts";
 import { loadStaticFiles } from "./static-files.ts";
 import { Taker } from "./taker.ts";
+import { Upstream, type UpstreamEnd } from "./upstream.ts";
 import { planTls, type HubTlsConfig, type TlsPlan } from "./tls-config.ts";
 
 export interface HubConfig {
@@ -53,10 +63,20 @@ export interface HubConfig {
    * the network in plain text. Default false.
    */
   insecureLan?: boolean;
-  /** Uses this broker (`mqtt://` or `mqtts://`) instead of the embedded one; then the hub is page and views only. */
-  brokerUrl?: string;
+  /**
+   * Uses this broker (`mqtt://` or `mqtts://`) instead of the embedded one; then the hub is page, acknowledgements and views
+   * only. Several addresses are nodes of one broker, in order of preference.
+   */
+  brokerUrl?: HubUrls;
   /** For a `brokerUrl` with `mqtts://`. */
   brokerTls?: HubTls | undefined;
+  /**
+   * The hub above, whose subscribers see this hub's edges too (docs/scaling.md, 7); several addresses in order of preference.
+   * It acknowledges in this hub's place. Default: none.
+   */
+  upstream?: HubUrls;
+  /** For an `upstream` with `mqtts://` or `wss://`. */
+  upstreamTls?: HubTls | undefined;
   /** Encrypted listeners beside the others. Default: on when the data folder has a `server.crt`. */
   tls?: HubTlsConfig;
   /** What is allowed; numbers have ranges (`LIMIT_RANGES`). Default: `DEFAULT_LIMITS`. */
@@ -72,7 +92,7 @@ const DEFAULT_HTTP: HostPort = { host: "127.0.0.1", port: 8080 };
 /** How long closing waits for peers at most, ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-interface HubUrls {
+interface OwnUrls {
   mqtt: string;
   http: string | undefined;
   mqtts: string | undefined;
@@ -95,7 +115,7 @@ export class Hub {
   readonly #closers: (() => Promise<void>)[];
   readonly #standstill: () => Promise<string | undefined>;
 
-  private constructor(urls: HubUrls, closers: (() => Promise<void>)[]) {
+  private constructor(urls: OwnUrls, closers: (() => Promise<void>)[]) {
     this.#standstill = urls.standstill;
     this.mqttUrl = urls.mqtt;
     this.httpUrl = urls.http;
@@ -146,10 +166,12 @@ export class Hub {
 
 function checkConfig(config: HubConfig): void {
   assertBase(config.base ?? DEFAULT_BASE);
-  const { brokerUrl } = config;
-  if (brokerUrl !== undefined && !/^mqtts?:$/.test(URL.canParse(brokerUrl) ? new URL(brokerUrl).protocol : "")) {
-    const shown = redactUrls(JSON.stringify(brokerUrl));
-    throw new CanfleetError("CONFIG_INVALID", `broker ${shown}: expected mqtt:// or mqtts://`);
+  for (const url of hubUrlList(config.brokerUrl ?? [])) {
+    if (/^mqtts?:$/.test(URL.canParse(url) ? new URL(url).protocol : "")) continue;
+    throw new CanfleetError(
+      "CONFIG_INVALID",
+      `broker ${redactUrls(JSON.stringify(url))}: expected mqtt:// or mqtts://`,
+    );
   }
 }
 
@@ -175,7 +197,7 @@ function addressesOf(config: HubConfig): ListenAddress[] {
   return addresses;
 }
 
-async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): Promise<HubUrls> {
+async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): Promise<OwnUrls> {
   const base = config.base ?? DEFAULT_BASE;
   const log = config.log ?? silent;
   const limits = checkLimits(config.limits);
@@ -184,7 +206,7 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   const access = await openChecked(config, base, closers);
   const plan = planTls(config);
   const keys = plan && (await openKeys(plan, closers, log));
-  const urls: HubUrls = {
+  const urls: OwnUrls = {
     mqtt: "",
     http: undefined,
     mqtts: undefined,
@@ -202,7 +224,7 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   };
   let broker: Broker | undefined;
   let webSockets: ConnectionHandler;
-  let mqttUrl: string;
+  let mqttUrl: string | undefined;
   if (config.brokerUrl === undefined) {
     broker = await Broker.create({ base, limits, gate, authorization: access?.control ?? openToAll, log });
     webSockets = broker;
@@ -210,18 +232,18 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
     mqttUrl = listening("mqtt", await listenTcp(config.listen ?? DEFAULT_LISTEN, broker, bounds));
     if (plan?.mqtt) urls.mqtts = listening("mqtts", await listenTcp(plan.mqtt, broker, bounds, keys));
   } else {
-    mqttUrl = config.brokerUrl;
-    webSockets = new BrokerProxy(mqttUrl, gate, config.brokerTls);
+    webSockets = new BrokerProxy(() => fleetClient.address, gate, config.brokerTls);
   }
-  const { fleet, fleetClient, taker } = await startClients(config, mqttUrl, access?.control, closers);
+  const started = await startClients(config, mqttUrl, access?.control, closers);
+  const { fleetClient, taker } = started;
 
   const readiness = new Readiness([fleetClient, taker]);
   closers.push(() => drain({ readiness, mqtt, broker, taker, fleetClient }));
   urls.standstill = () => standstillOf(broker, fleetClient);
-  urls.mqtt = mqttUrl;
+  urls.mqtt = fleetClient.address;
   if (config.http === false) return urls;
-  const meter = openMeter(closers);
-  const parts = { base, mqttUrl: withoutPassword(mqttUrl), broker, gate, fleet, fleetClient, taker, readiness, meter };
+  const shownUrl = (): string => withoutPassword(fleetClient.address);
+  const parts = { base, mqttUrl: shownUrl, broker, gate, ...started, readiness, meter: openMeter(closers) };
   const guard = { access: access?.control, enrolment: enrolmentOf(access, plan, urls.mqtts, log) };
   const http = await httpOptions(parts, guard, webSockets, log);
   urls.http = listening("http", await listenHttp(config.http ?? DEFAULT_HTTP, http, bounds));
@@ -230,18 +252,27 @@ async function startParts(config: HubConfig, closers: (() => Promise<void>)[]): 
   return urls;
 }
 
+interface StartedClients {
+  fleet: Fleet;
+  fleetClient: FleetClient;
+  taker: Taker;
+  /** Undefined without a hub above. */
+  upstream: Upstream | undefined;
+}
+
 /** The hub's own clients of its broker, or of another one. */
 async function startClients(
   config: HubConfig,
-  mqttUrl: string,
+  ownUrl: string | undefined,
   access: AccessControl | undefined,
   closers: (() => Promise<void>)[],
-): Promise<{ fleet: Fleet; fleetClient: FleetClient; taker: Taker }> {
+): Promise<StartedClients> {
   const { base = DEFAULT_BASE, log = silent, brokerUrl, brokerTls } = config;
+  const urls = ownUrl ?? brokerUrl!;
   const fleet = new Fleet(base);
-  const login = brokerUrl === undefined ? ownLogin(access) : {};
-  const fleetClient = new FleetClient(mqttUrl, base, fleet, log, login, brokerTls);
-  const taker = new Taker(mqttUrl, base, log, login, brokerTls);
+  const own: UpstreamEnd = { urls, login: brokerUrl === undefined ? ownLogin(access) : {}, tls: brokerTls };
+  const fleetClient = new FleetClient(urls, base, fleet, log, own.login, brokerTls);
+  const taker = new Taker(urls, base, log, own.login, brokerTls, config.upstream === undefined);
   closers.push(
     () => fleetClient.close(),
     () => taker.close(),
@@ -250,7 +281,15 @@ async function startClients(
     if (brokerUrl === undefined) await client.start();
     else client.startWhenReachable();
   }
-  return { fleet, fleetClient, taker };
+  const upstream = startUpstream(config, own);
+  if (upstream) closers.push(() => upstream.close());
+  return { fleet, fleetClient, taker, upstream };
+}
+
+function startUpstream(config: HubConfig, own: UpstreamEnd): Upstream | undefined {
+  const { base = DEFAULT_BASE, log = silent, upstream, upstreamTls } = config;
+  if (upstream === undefined) return undefined;
+  return new Upstream({ base, log, own, parent: { urls: upstream, login: {}, tls: upstreamTls } });
 }
 
 /** Edges enrol where they will connect afterwards: by the hub's own broker with TLS. */

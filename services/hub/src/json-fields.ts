@@ -18,6 +18,13 @@ export function textField(from: JsonObject, key: string, maxLength = 100): strin
   return typeof value === "string" ? value.slice(0, maxLength) : null;
 }
 
+/** The texts of a list, of which the first `most` are looked at; none when it is absent. */
+export function textsField(from: JsonObject, key: string, most: number): string[] {
+  const value: unknown = from[key];
+  const items: unknown[] = Array.isArray(value) ? value.slice(0, most) : [];
+  return items.filter((item) => typeof item === "string").map((item) => item.slice(0, 100));
+}
+
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -39,6 +39,7 @@ function lines(fleet: Fleet): string[] {
     broker: BROKER,
     cuts: { address: 3 },
     brokerConnected: true,
+    upstream: { isConnected: true, counts: { up: 1, down: 2, dropped: 3 } },
     edges: fleet.edges(2_000),
   });
   return page.split("\n");

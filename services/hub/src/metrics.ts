@@ -2,6 +2,7 @@ import { LOSS_PLACES } from "@canfleet/sdk";
 import type { BrokerCounts } from "./broker.ts";
 import type { BusView, EdgeView } from "./fleet.ts";
 import type { ProcessMetrics } from "./process-metrics.ts";
+import type { UpstreamCounts } from "./upstream.ts";
 
 type Labels = { [name: string]: string };
 
@@ -43,12 +44,14 @@ export interface MetricsSource {
   /** Connections of all listeners that were cut or not let in, by reason. */
   cuts: { readonly [reason: string]: number };
   brokerConnected: boolean;
+  /** Undefined without a hub above. */
+  upstream?: { isConnected: boolean; counts: UpstreamCounts } | undefined;
   edges: EdgeView[];
 }
 
 /** The page at `/metrics`. Drops are a total: by client they are at `/api/clients`, where any client id may appear. */
 export function renderMetrics(source: MetricsSource): string {
-  const { version, broker, cuts, brokerConnected, edges } = source;
+  const { version, broker, cuts, brokerConnected, upstream, edges } = source;
   const out = new Exposition();
   out.family("canfleet_hub_info", "gauge", "The hub's version.")(1, { version });
   out.family("canfleet_hub_ready", "gauge", "Whether edges and clients may come.")(source.isReady ? 1 : 0);
@@ -66,6 +69,7 @@ export function renderMetrics(source: MetricsSource): string {
     "Messages on frame topics that were not batches.",
   )(source.badBatches);
   if (broker) addBroker(out, broker);
+  if (upstream) addUpstream(out, upstream);
   addFleet(out, edges);
   addProcess(out, source.process);
   return out.toString();
@@ -82,6 +86,14 @@ function addProcess(out: Exposition, cost: ProcessMetrics): void {
     "gauge",
     "How late the event loop was, 99th percentile since the last reading.",
   )(cost.eventLoopLagSeconds);
+}
+
+function addUpstream(out: Exposition, { isConnected, counts }: NonNullable<MetricsSource["upstream"]>): void {
+  out.family("canfleet_hub_upstream_up", "gauge", "Whether the hub above can be talked to.")(isConnected ? 1 : 0);
+  const forwarded = out.family("canfleet_hub_upstream_messages_total", "counter", "Messages forwarded, by direction.");
+  forwarded(counts.up, { direction: "up" });
+  forwarded(counts.down, { direction: "down" });
+  out.family("canfleet_hub_upstream_dropped_total", "counter", "Messages not forwarded.")(counts.dropped);
 }
 
 function addBroker(out: Exposition, counts: BrokerCounts): void {

@@ -9,11 +9,12 @@ import type { ProcessMeter } from "./process-metrics.ts";
 import type { Readiness } from "./readiness.ts";
 import type { StaticFile } from "./static-files.ts";
 import type { Taker } from "./taker.ts";
+import type { Upstream } from "./upstream.ts";
 
 export interface HubParts {
   base: string;
   /** Where the broker is reached from this machine; without user and password. */
-  mqttUrl: string;
+  mqttUrl: () => string;
   /** Undefined with an external broker. */
   broker: Broker | undefined;
   gate: ConnectionGate;
@@ -22,6 +23,8 @@ export interface HubParts {
   taker: Taker;
   readiness: Readiness;
   meter: ProcessMeter;
+  /** Undefined without a hub above. */
+  upstream: Upstream | undefined;
   files: ReadonlyMap<string, StaticFile>;
 }
 
@@ -46,7 +49,7 @@ export function hubRoutes(parts: HubParts): [path: string, route: Route][] {
         json({
           version,
           base,
-          mqttUrl,
+          mqttUrl: mqttUrl(),
           brokerConnected: fleetClient.isConnected,
           hub: broker ? hubSummary(broker) : null,
           edges: edges(),
@@ -62,7 +65,10 @@ function ready({ state }: Readiness): ReturnType<Route> {
   return json({ status: state, version }, state === "ready" ? 200 : 503);
 }
 
-function metrics({ broker, gate, fleetClient, taker, readiness, meter }: HubParts, edges: EdgeView[]): string {
+function metrics(
+  { broker, gate, fleetClient, taker, upstream, readiness, meter }: HubParts,
+  edges: EdgeView[],
+): string {
   return renderMetrics({
     version,
     process: meter.read(),
@@ -72,6 +78,7 @@ function metrics({ broker, gate, fleetClient, taker, readiness, meter }: HubPart
     broker: broker?.counts(),
     cuts: gate.cuts,
     brokerConnected: fleetClient.isConnected,
+    upstream,
     edges,
   });
 }

@@ -7,6 +7,7 @@ import {
   HubConnection,
   type HubLogin,
   type HubTls,
+  type HubUrls,
   isCanfleetError,
   MAX_ACK_BUSES,
   messageOf,
@@ -45,17 +46,22 @@ export class Taker {
   readonly #connection: HubConnection;
   readonly #base: string;
   readonly #log: HubLog;
+  readonly #acknowledges: boolean;
   readonly #edges = new Map<string, EdgeTaken>();
   #buses = 0;
   #retry: NodeJS.Timeout | undefined;
   #subscribed = false;
   #closed = false;
 
-  /** @param login how the broker is told who this is. Default: not at all, or as the URL says */
-  constructor(url: string, base: string, log: HubLog, login: HubLogin = {}, tls?: HubTls) {
+  /**
+   * @param login how the broker is told who this is. Default: not at all, or as the URL says
+   * @param acknowledges false: a hub above does, here pings are answered only
+   */
+  constructor(urls: HubUrls, base: string, log: HubLog, login: HubLogin = {}, tls?: HubTls, acknowledges = true) {
+    this.#acknowledges = acknowledges;
     this.#base = base;
     this.#log = log;
-    this.#connection = new HubConnection(url, {
+    this.#connection = new HubConnection(urls, {
       ...login,
       tls,
       onMessage: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
@@ -86,8 +92,10 @@ export class Taker {
    */
   async start(): Promise<void> {
     await this.#connection.ready();
-    const filters = [busTopic(this.#base, "+", "+", "frames"), busTopic(this.#base, "+", "+", "backfill")];
-    filters.push(edgeTopic(this.#base, "+", "ping"));
+    const filters = [edgeTopic(this.#base, "+", "ping")];
+    if (this.#acknowledges) {
+      filters.push(busTopic(this.#base, "+", "+", "frames"), busTopic(this.#base, "+", "+", "backfill"));
+    }
     await this.#connection.subscribe(filters, 0);
     this.#subscribed = true;
   }

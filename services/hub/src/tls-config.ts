@@ -31,7 +31,7 @@ export interface TlsPlan {
 export function planTls(config: {
   tls?: HubTlsConfig;
   dataDir?: string;
-  brokerUrl?: string;
+  brokerUrl?: unknown;
   http?: unknown;
 }): TlsPlan | undefined {
   const { tls = {} } = config;

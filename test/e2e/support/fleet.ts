@@ -1,4 +1,4 @@
-import { HubConnection } from "@canfleet/sdk";
+import { HubConnection, type HubUrls } from "@canfleet/sdk";
 import { PATIENCE_MS, until } from "./until.ts";
 
 /** A JSON message of an edge, as far as tests look into it. */
@@ -20,8 +20,8 @@ export class Fleet {
   readonly #reports = new Map<string, Report>();
   readonly #hub: HubConnection;
 
-  private constructor(url: string) {
-    this.#hub = new HubConnection(url, {
+  private constructor(urls: HubUrls) {
+    this.#hub = new HubConnection(urls, {
       maxReconnectMs: 500,
       onMessage: (topic, payload) => {
         const text = new TextDecoder().decode(payload);
@@ -30,8 +30,8 @@ export class Fleet {
     });
   }
 
-  static async connect(url: string): Promise<Fleet> {
-    const fleet = new Fleet(url);
+  static async connect(urls: HubUrls): Promise<Fleet> {
+    const fleet = new Fleet(urls);
     await fleet.#hub.ready(PATIENCE_MS);
     const topics = ["canfleet/+/state", "canfleet/+/info", "canfleet/+/+/status"];
     await fleet.#hub.subscribe(topics, 1);
