@@ -10,6 +10,7 @@ import { CanfleetError } from "./errors.ts";
 import { HeardClock } from "./heard-clock.ts";
 import type { HubUrls } from "./hub-addresses.ts";
 import { HubConnection, type HubConnectionOptions, type HubLogin, type HubTlsSource } from "./hub-connection.ts";
+import { OpenEnds } from "./open-ends.ts";
 import { CompleteOrder, type CompleteOrderOptions } from "./order/complete-order.ts";
 import { sendError } from "./send-error.ts";
 import { decodeBackfillResponse, encodeBackfillRequest } from "./wire/backfill-request.ts";
@@ -56,6 +57,8 @@ export interface MqttBusOptions extends BaseBusOptions, CompleteOrderOptions, Hu
 /** How much longer than the time to live a sender waits for the edge's answer, ms: the way there and back. */
 const ANSWER_GRACE_MS = 2_000;
 const DEFAULT_TTL_MS = 500;
+/** What is lost with the end of an epoch that an interruption hid: nobody knows how many frames. */
+const END_MISSED = { hub: null };
 /** How often gaps are looked at, ms. */
 const ORDER_TICK_MS = 100;
 
@@ -78,6 +81,7 @@ export class MqttBus extends BaseBus {
   readonly #edge: string;
   readonly #bus: string;
   readonly #continuity = new Continuity();
+  readonly #ends = new OpenEnds();
   readonly #order: CompleteOrder | undefined;
   #orderTimer: ReturnType<typeof setInterval> | undefined;
   #requests = 0;
@@ -112,6 +116,8 @@ export class MqttBus extends BaseBus {
       },
       onDisconnect: (reason) => {
         this.#control?.disconnected();
+        this.#order?.cut();
+        this.#ends.cut();
         this.disconnected(reason);
       },
     };
@@ -178,6 +184,7 @@ export class MqttBus extends BaseBus {
         deliver: (channel, payload, skip) => this.#deliverInOrder(channel, payload, skip),
         lost: (channel, { epoch, from, to, place }) =>
           this.reportLoss({ [place]: to - from }, channel, { epoch, from, to }),
+        endMissed: (channel) => this.reportLoss(END_MISSED, channel),
         ask: (channel, epoch, from, to) => this.#ask(channel, epoch, from, to),
       },
       options,
@@ -222,6 +229,7 @@ export class MqttBus extends BaseBus {
     const { repeated, lost } = this.#continuity.follow(channel, batch);
     if (repeated) return;
     batch.lost = lost;
+    if (leaf === "frames" && this.#ends.heard(channel, batch.epoch)) this.reportLoss(END_MISSED, channel);
     this.deliver(batch, channel);
   }
 

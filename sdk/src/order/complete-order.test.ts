@@ -41,6 +41,7 @@ function rig(options: CompleteOrderOptions = {}) {
         note(lost, epoch, from, to);
         losses.push(`${epoch}:${from}-${to}@${place}`);
       },
+      endMissed: (channel) => losses.push(`${channel}: an end`),
       ask: (_channel, epoch, from, to) => asked.push([epoch, from, to]),
     },
     options,
@@ -49,6 +50,22 @@ function rig(options: CompleteOrderOptions = {}) {
 }
 
 describe("CompleteOrder", () => {
+  it("says that the end of an epoch was missed when the way was interrupted and the edge has begun anew", () => {
+    const { order, losses } = rig();
+    order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);
+    order.accept(CHANNEL, batchBytes(2, 0, 4), true, 1); // restarted while it was heard: that is what new epochs are
+    order.cut();
+    order.accept(CHANNEL, batchBytes(2, 4, 4), true, 2); // only the way was interrupted
+    order.accept(CHANNEL, batchBytes(3, 0, 4), true, 3);
+    assert.deepEqual(losses, []);
+    order.cut();
+    order.accept(CHANNEL, batchBytes(3, 4, 4), false, 4);
+    assert.deepEqual(losses, []);
+    order.accept(CHANNEL, batchBytes(4, 8, 4), true, 5);
+    order.accept(CHANNEL, batchBytes(4, 12, 4), true, 6);
+    assert.deepEqual(losses, [`${CHANNEL}: an end`]);
+  });
+
   it("delivers what comes late before what came early", () => {
     const { order, delivered, asked } = rig();
     order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);

@@ -1,5 +1,6 @@
 import type { BatchHeader, GoneRange } from "../wire/batch-notes.ts";
 import { readBatchHeader } from "../wire/batch-notes.ts";
+import { OpenEnds } from "../open-ends.ts";
 import { EpochOrder, type EpochSink } from "./epoch-order.ts";
 
 export interface CompleteOrderOptions {
@@ -18,6 +19,8 @@ export interface OrderOutput {
   /** The batch's frames from number `skip` on are due. */
   deliver(channel: string, payload: Uint8Array, skip: number): void;
   lost(channel: string, range: GoneRange): void;
+  /** The end of an epoch was missed, and with it nobody knows how many frames. */
+  endMissed(channel: string): void;
   /** Frames are missing; the edge may still have them. */
   ask(channel: string, epoch: number, from: number, to: number): void;
 }
@@ -58,6 +61,7 @@ export class CompleteOrder {
   readonly #options: Required<CompleteOrderOptions>;
   readonly #output: OrderOutput;
   readonly #channels = new Map<string, Channel>();
+  readonly #ends = new OpenEnds();
   /** Orders that wait for something. */
   readonly #waiting = new Map<EpochOrder, string>();
   #heldBytes = 0;
@@ -83,11 +87,17 @@ export class CompleteOrder {
     const header = readBatchHeader(payload);
     const order = this.#orderOf(channel, header, isLive, nowMs);
     if (!order) return;
+    if (isLive && this.#ends.heard(channel, header.epoch)) this.#output.endMissed(channel);
     const { seq, count, held } = header;
     if (held !== undefined && isLive) order.promised(held, nowMs);
     this.#change(channel, order, () => order.accept({ seq, end: seq + count, payload }, nowMs));
     for (const range of header.gone ?? []) this.gone(channel, range, nowMs);
     this.#stayWithinBounds();
+  }
+
+  /** The way to the hub was interrupted: what comes next may be of a later epoch. */
+  cut(): void {
+    this.#ends.cut();
   }
 
   /** Takes in a range that the edge has given up. */

@@ -226,6 +226,7 @@ function runWorld(seed: number): void {
       note(delivered, seq + skip, seq + count);
     },
     lost: (_channel, { from, to }) => note(lost, from, to),
+    endMissed: () => assert.fail("nothing is interrupted here"),
     ask: (_channel, epoch, from, to) => {
       if (random() < 0.3 || !edge.link.isConnected) return;
       edge.ledger.ask({ id: "s", epoch, from, to });
