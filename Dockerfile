@@ -59,7 +59,9 @@ LABEL org.opencontainers.image.title="canfleet edge" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT"
-ENV CANFLEET_HEALTH_FILE=/dev/shm/canfleet-health
+# The young generation that an edge needs: less memory at the same cost per frame.
+ENV CANFLEET_HEALTH_FILE=/dev/shm/canfleet-health \
+    NODE_OPTIONS=--max-semi-space-size=2
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
     CMD ["sh", "-c", "find \"$CANFLEET_HEALTH_FILE\" -mmin -0.5 | grep -q ."]
 CMD ["edge"]
