@@ -32,9 +32,11 @@ const KINDS: ((path: string, random: Random, others: string[]) => [from: number,
   function zeroPage(path, random) {
     const bytes = readFileSync(path);
     const at = random(Math.ceil(bytes.length / PAGE_BYTES)) * PAGE_BYTES;
-    bytes.fill(0, at, at + PAGE_BYTES);
+    // The last page of a file may be a part of one.
+    const end = Math.min(at + PAGE_BYTES, bytes.length);
+    bytes.fill(0, at, end);
     writeFileSync(path, bytes);
-    return [[at, at + PAGE_BYTES]];
+    return [[at, end]];
   },
   function swapSegments(path, random, others) {
     const other = others[random(others.length)]!;

@@ -58,7 +58,7 @@ export class Enrolment {
     const sha256 = sha256Of(fingerprint256);
     return this.#answer(async () => {
       if (!(await this.#finds(() => this.#edges.edgeOf(fingerprint256) === name))) return "refused";
-      if (this.#edges.certificatesOf(name).some(isRecent)) return "later";
+      if (!(await this.#finds(() => !this.#edges.certificatesOf(name).some(isRecent)))) return "later";
       return this.#sign(name, request, (draft, certificate) => {
         const known = draft.edges.get(name) ?? [];
         if (!known.some((other) => other.sha256 === sha256)) throw refused();
@@ -69,7 +69,7 @@ export class Enrolment {
     });
   }
 
-  /** A token that was made a moment ago may not have been read yet. */
+  /** What was changed in the file a moment ago, a token that was made, may not have been read yet. */
   async #finds(isThere: () => boolean): Promise<boolean> {
     if (isThere()) return true;
     await this.#edges.look();
