@@ -1,6 +1,6 @@
 /**
  * A reporter for `node --test` that writes what needs a second look as lines of JSON:
- * `{ kind: "skip", name, file, reason }` for a skipped test, `{ kind: "fail", name, file, reason }` for a failed one.
+ * `{ kind: "skip", name, file, reason }` for a skipped test, `{ kind: "fail", name, file, reason, isTop }` for a failed one.
  */
 export default async function* outcomeReporter(events) {
   for await (const { type, data } of events) {
@@ -12,7 +12,8 @@ export default async function* outcomeReporter(events) {
       yield `${JSON.stringify({ kind: "skip", ...about, reason })}\n`;
     } else if (type === "test:fail") {
       const error = data.details?.error;
-      yield `${JSON.stringify({ kind: "fail", ...about, reason: String(error?.cause?.message ?? error?.message ?? error) })}\n`;
+      const reason = String(error?.cause?.message ?? error?.message ?? error);
+      yield `${JSON.stringify({ kind: "fail", ...about, reason, isTop: data.nesting === 0 })}\n`;
     }
   }
 }
