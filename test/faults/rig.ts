@@ -9,7 +9,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import assert from "node:assert/strict";
 import type { Edge, EdgeConfig } from "@canfleet/edge";
 import type { HubConfig, HubLimits } from "@canfleet/hub";
-import { MqttBus, type HubUrls, type Losses, type MqttBusOptions } from "@canfleet/sdk";
+import {
+  bridgeTopic,
+  DEFAULT_BASE,
+  HubConnection,
+  MqttBus,
+  type HubUrls,
+  type Losses,
+  type MqttBusOptions,
+} from "@canfleet/sdk";
 import { Ledger } from "./ledger.ts";
 import { portToDoor, type Network } from "./network.ts";
 import type { EdgeProcessOptions } from "./edge-process.ts";
@@ -120,6 +128,7 @@ export class Rig {
     await rig.startHub();
     for (const port of rig.ports.slice(1)) rig.#otherHubs.push(await rig.#spawnHub(port));
     for (const port of rig.belowPorts) rig.#otherHubs.push(await rig.#spawnHub(port, { upstream: rig.url }));
+    await Promise.all(rig.belowUrls.map((url, i) => untilForwarding(url, rig.url, `rig-${i}`)));
     const subscribed = (await way?.(rig.port)) ?? broker?.subscriber ?? rig.urls;
     rig.bus = await MqttBus.connect(subscribed, {
       edge: "+",
@@ -439,5 +448,24 @@ export async function until(what: string, isSo: () => boolean, seconds = 60): Pr
   for (const endMs = performance.now() + seconds * 1000; !isSo();) {
     assert.ok(performance.now() < endMs, `${what} within ${seconds} s`);
     await sleep(20);
+  }
+}
+
+/**
+ * Waits until the hub at `from` hands on to the one at `to`: frames before that are nobody's above, as those before a
+ * subscription are.
+ */
+async function untilForwarding(from: string, to: string, id: string): Promise<void> {
+  const topic = bridgeTopic(DEFAULT_BASE, id);
+  let isThere = false;
+  const above = new HubConnection(to, { onMessage: () => (isThere = true) });
+  const below = new HubConnection(from, { onMessage: () => undefined });
+  try {
+    await Promise.all([above.ready(), below.ready()]);
+    await above.subscribe([topic], 0);
+    await below.publishConfirmed(topic, "1", true);
+    await until(`${from} hands on to ${to}`, () => isThere);
+  } finally {
+    await Promise.all([above.close(), below.close()]);
   }
 }
