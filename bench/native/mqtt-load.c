@@ -1,7 +1,7 @@
 /*
- * mqtt-load PORT SUBSCRIBERS PAYLOAD_BYTES WINDOW MILLISECONDS
+ * mqtt-load PORT SUBSCRIBERS TOPIC WINDOW MILLISECONDS < PAYLOAD
  *
- * One publisher and many subscribers of one topic, MQTT 3.1.1, QoS 0, on raw sockets, in a closed loop: at most WINDOW
+ * One publisher of one payload and many subscribers of one topic, MQTT 3.1.1, QoS 0, on raw sockets, in a closed loop: at most WINDOW
  * messages are on their way to the slowest subscriber, so that a broker is never asked for more than it can deliver
  * and every message must arrive. Ends with a line of JSON.
  */
@@ -21,9 +21,12 @@
 #include <unistd.h>
 
 #define MAX_SUBSCRIBERS 256
-#define TOPIC "canfleet/load/can0/frames"
+#define MAX_TOPIC_BYTES 60
+#define MAX_PAYLOAD_BYTES 65536
 #define SETTLE_NS 5000000000u
 
+static const char *topic;
+static size_t topic_bytes;
 static uint8_t *packet;
 static size_t packet_bytes;
 static uint64_t received_bytes[MAX_SUBSCRIBERS];
@@ -69,29 +72,29 @@ static int connect_client(int port, int number) {
 }
 
 static void subscribe(int fd) {
-  uint8_t subscribe_packet[64] = {0x82, 5 + strlen(TOPIC), 0, 1, 0, strlen(TOPIC)};
-  memcpy(subscribe_packet + 6, TOPIC, strlen(TOPIC));
-  if (write(fd, subscribe_packet, 7 + strlen(TOPIC)) < 0) fail("write");
+  uint8_t subscribe_packet[7 + MAX_TOPIC_BYTES] = {0x82, 5 + topic_bytes, 0, 1, 0, topic_bytes};
+  memcpy(subscribe_packet + 6, topic, topic_bytes);
+  if (write(fd, subscribe_packet, 7 + topic_bytes) < 0) fail("write");
   expect(fd, 0x90, 5);
 }
 
 /* Many copies of the PUBLISH in a row, so that one write can carry as many as the window has room for. */
-static void make_packets(size_t payload_bytes, int copies) {
+static void make_packets(const uint8_t *payload, size_t payload_bytes, int copies) {
   uint8_t head[8];
-  size_t remaining = 2 + strlen(TOPIC) + payload_bytes, n = 0;
+  size_t remaining = 2 + topic_bytes + payload_bytes, n = 0;
   head[n++] = 0x30;
   do {
     head[n++] = (remaining & 0x7f) | (remaining > 0x7f ? 0x80 : 0);
     remaining >>= 7;
   } while (remaining);
-  packet_bytes = n + 2 + strlen(TOPIC) + payload_bytes;
+  packet_bytes = n + 2 + topic_bytes + payload_bytes;
   packet = calloc(copies, packet_bytes);
   for (int i = 0; i < copies; i++) {
     uint8_t *at = packet + i * packet_bytes;
     memcpy(at, head, n);
-    at[n + 1] = strlen(TOPIC);
-    memcpy(at + n + 2, TOPIC, strlen(TOPIC));
-    memset(at + n + 2 + strlen(TOPIC), 0xa5, payload_bytes);
+    at[n + 1] = topic_bytes;
+    memcpy(at + n + 2, topic, topic_bytes);
+    memcpy(at + n + 2 + topic_bytes, payload, payload_bytes);
   }
 }
 
@@ -116,13 +119,17 @@ static void drain(int epoll, int subscribers, int *fds, int timeout_ms) {
 
 int main(int argc, char **argv) {
   if (argc != 6) {
-    fprintf(stderr, "usage: mqtt-load PORT SUBSCRIBERS PAYLOAD_BYTES WINDOW MILLISECONDS\n");
+    fprintf(stderr, "usage: mqtt-load PORT SUBSCRIBERS TOPIC WINDOW MILLISECONDS < PAYLOAD\n");
     return 2;
   }
   int port = atoi(argv[1]), subscribers = atoi(argv[2]), window = atoi(argv[4]);
   uint64_t duration_ns = (uint64_t)atoll(argv[5]) * 1000000u;
   if (subscribers < 1 || subscribers > MAX_SUBSCRIBERS) return 2;
-  make_packets(atoi(argv[3]), window);
+  topic = argv[3];
+  topic_bytes = strlen(topic);
+  if (topic_bytes > MAX_TOPIC_BYTES) return 2;
+  static uint8_t payload[MAX_PAYLOAD_BYTES];
+  make_packets(payload, fread(payload, 1, sizeof payload, stdin), window);
   int fds[MAX_SUBSCRIBERS];
   int epoll = epoll_create1(0);
   for (int i = 0; i < subscribers; i++) {

@@ -18,7 +18,8 @@ export interface RunningBroker {
 
 export interface Load {
   subscribers: number;
-  payloadBytes: number;
+  topic: string;
+  payload: Uint8Array;
   ms: number;
 }
 
@@ -72,7 +73,9 @@ async function untilListening(port: number): Promise<void> {
 }
 
 /** One publisher, many subscribers, QoS 0, never more than 256 messages on their way. */
-export function runLoad(port: number, { subscribers, payloadBytes, ms }: Load): Promise<LoadReport> {
-  const numbers = [port, subscribers, payloadBytes, WINDOW, ms].map(String);
-  return new Child("mqtt-load", [nativeProgram("mqtt-load"), ...numbers]).line<LoadReport>();
+export function runLoad(port: number, { subscribers, topic, payload, ms }: Load): Promise<LoadReport> {
+  const args = [port, subscribers, topic, WINDOW, ms].map(String);
+  const load = new Child("mqtt-load", [nativeProgram("mqtt-load"), ...args]);
+  load.feed(payload);
+  return load.line<LoadReport>();
 }

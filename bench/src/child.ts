@@ -88,6 +88,11 @@ export class Child {
     return this.line<T>();
   }
 
+  /** Gives these bytes as its whole standard input. */
+  feed(bytes: Uint8Array): void {
+    this.#process.stdin!.end(bytes);
+  }
+
   /** Ends it, by force after three seconds. */
   async stop(): Promise<void> {
     const child = this.#process;

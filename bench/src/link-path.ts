@@ -12,8 +12,8 @@ const QUIET_MS = 400;
 const SETTLE_LIMIT_MS = 30_000;
 const CONNECT_LIMIT_MS = 15_000;
 
-/** Node compiles what runs often, after some thousand calls: so many wake-ups come first. */
-export const WARM_UP: FeedOptions = { rate: 1900, ms: 4000 };
+/** Node compiles what runs often, in steps, the last after some ten thousand calls: so many wake-ups come first. */
+export const WARM_UP: FeedOptions = { rate: 1900, ms: 10_000 };
 
 /** What one feed through a path gave. */
 export interface Passage {

@@ -50,6 +50,13 @@ describe("batch header", () => {
     );
   });
 
+  it("has places with their names, in ASCII and not", () => {
+    for (const place of ["spool", "spool-überlauf", "sixteen-letters!"]) {
+      const gone = [{ epoch: EPOCH, from: 5, to: 8, place }];
+      assert.deepEqual(readBatchHeader(encodeBatch(batchOf(8, 1), 0, 1, { gone })).gone, gone);
+    }
+  });
+
   it("is refused with one error code whatever the bytes are", () => {
     const whole = encodeBatch(batchOf(5, 3), 0, 3, { held: 2 });
     const cut = fc.nat(whole.length - 1).map((length) => whole.subarray(0, length));
