@@ -77,6 +77,37 @@ describe("CompleteOrder", () => {
     assert.deepEqual(asked, []);
   });
 
+  it("gives nothing up while the way to the hub is interrupted again and again", () => {
+    const { order, losses, delivered } = rig({ giveUpMs: 3_000 });
+    order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);
+    order.accept(CHANNEL, batchBytes(1, 8, 4), true, 1);
+    for (let nowMs = 1_000; nowMs < 10_000; nowMs += 1_000) {
+      order.cut();
+      order.tick(nowMs + 900);
+      order.accept(CHANNEL, batchBytes(1, 8 + nowMs / 250, 4), true, nowMs + 950);
+      order.tick(nowMs + 960);
+    }
+    assert.deepEqual(losses, []);
+    order.accept(CHANNEL, batchBytes(1, 4, 4), false, 10_000);
+    assert.deepEqual([...delivered.get(1)!], [[0, 48]]);
+  });
+
+  it("gives up what did not come in time since the way was there again", () => {
+    const { order, losses } = rig({ giveUpMs: 3_000 });
+    order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);
+    order.accept(CHANNEL, batchBytes(1, 8, 4), true, 1);
+    order.cut();
+    order.accept(CHANNEL, batchBytes(1, 12, 4), true, 1_000);
+    for (let nowMs = 2_000; nowMs < 3_900; nowMs += 100) {
+      order.accept(CHANNEL, batchBytes(1, 12, 4), true, nowMs);
+      order.tick(nowMs);
+    }
+    assert.deepEqual(losses, []);
+    order.accept(CHANNEL, batchBytes(1, 12, 4), true, 4_100);
+    order.tick(4_100);
+    assert.deepEqual(losses, ["1:4-8@hub"]);
+  });
+
   it("at its end delivers what is held and states what was still missing before it", () => {
     const { order, delivered, losses } = rig();
     order.accept(CHANNEL, batchBytes(1, 0, 4), true, 0);

@@ -31,6 +31,8 @@ interface Channel {
   epochs: Map<number, EpochOrder>;
   /** When something last came of it, ms. */
   heardAtMs: number;
+  /** Nothing came of it since the way to the hub was interrupted. */
+  isCut: boolean;
   /** When it was heard again after a silence, ms. */
   backAtMs: number;
 }
@@ -95,9 +97,10 @@ export class CompleteOrder {
     this.#stayWithinBounds();
   }
 
-  /** The way to the hub was interrupted: what comes next may be of a later epoch. */
+  /** The way to the hub was interrupted: what comes next may be of a later epoch, and nothing could come meanwhile. */
   cut(): void {
     this.#ends.cut();
+    for (const channel of this.#channels.values()) channel.isCut = true;
   }
 
   /** Takes in a range that the edge has given up. */
@@ -128,9 +131,9 @@ export class CompleteOrder {
   }
 
   /** Time in which the bus was away does not count against what it has still to send. */
-  #isHopeless({ waitingSinceMs }: EpochOrder, { heardAtMs, backAtMs }: Channel, nowMs: number): boolean {
+  #isHopeless({ waitingSinceMs }: EpochOrder, { heardAtMs, backAtMs, isCut }: Channel, nowMs: number): boolean {
     const { giveUpMs, awayMs } = this.#options;
-    if (nowMs - heardAtMs > SILENT_MS) return nowMs - Math.max(waitingSinceMs, heardAtMs) >= awayMs;
+    if (isCut || nowMs - heardAtMs > SILENT_MS) return nowMs - Math.max(waitingSinceMs, heardAtMs) >= awayMs;
     return nowMs - Math.max(waitingSinceMs, backAtMs) >= giveUpMs;
   }
 
@@ -146,7 +149,7 @@ export class CompleteOrder {
     let known = this.#channels.get(channel);
     if (!known) {
       if (this.#channels.size >= MAX_CHANNELS) return undefined;
-      known = { firstEpoch: undefined, epochs: new Map(), heardAtMs: nowMs, backAtMs: nowMs };
+      known = { firstEpoch: undefined, epochs: new Map(), heardAtMs: nowMs, isCut: false, backAtMs: nowMs };
       this.#channels.set(channel, known);
     }
     heard(known, nowMs);
@@ -195,8 +198,9 @@ export class CompleteOrder {
 }
 
 function heard(channel: Channel, nowMs: number): void {
-  if (nowMs - channel.heardAtMs > SILENT_MS) channel.backAtMs = nowMs;
+  if (channel.isCut || nowMs - channel.heardAtMs > SILENT_MS) channel.backAtMs = nowMs;
   channel.heardAtMs = nowMs;
+  channel.isCut = false;
 }
 
 function isAfter(epoch: number, first: number | undefined): boolean {
