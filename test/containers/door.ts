@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { SocketPairs } from "../socket-pairs.ts";
 
 /**
  * One address of this machine for a container whose published port is another after each start and each way back to its
@@ -7,7 +8,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
  */
 export class Door {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #pairs = new SocketPairs();
 
   private constructor(port: () => Promise<number | undefined>) {
     this.#server = createServer((near) => void this.#lead(near, port));
@@ -27,29 +28,21 @@ export class Door {
   }
 
   async #lead(near: Socket, port: () => Promise<number | undefined>): Promise<void> {
-    this.#track(near);
+    this.#pairs.add(near);
     const target = await port().catch(() => undefined);
     if (target === undefined || near.destroyed) {
       near.destroy();
       return;
     }
     const far = connect(target, "127.0.0.1");
-    this.#track(far);
-    near.on("close", () => far.destroy());
-    far.on("close", () => near.destroy());
+    this.#pairs.join(near, far);
     near.pipe(far);
     far.pipe(near);
   }
 
-  #track(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("error", () => undefined);
-    socket.on("close", () => this.#sockets.delete(socket));
-  }
-
   async close(): Promise<void> {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#pairs.destroy();
     await once(this.#server, "close");
   }
 }

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { SocketPairs } from "../socket-pairs.ts";
 
 const PUBLISH = 3;
 
@@ -10,7 +11,7 @@ export class AckFilter {
   passed = 0;
   dropped = 0;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #pairs = new SocketPairs();
 
   private constructor(target: number) {
     this.#server = createServer((near) => this.#onConnection(near, connect(target, "127.0.0.1")));
@@ -28,17 +29,7 @@ export class AckFilter {
   }
 
   #onConnection(near: Socket, far: Socket): void {
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-    }
+    this.#pairs.join(near, far);
     near.pipe(far);
     let waiting = Buffer.alloc(0);
     far.on("data", (chunk: Buffer) => {
@@ -60,7 +51,7 @@ export class AckFilter {
 
   close(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#pairs.destroy();
   }
 }
 

@@ -1,23 +1,22 @@
 import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
+import { SocketPairs } from "../socket-pairs.ts";
 
 /** A link that can be cut: TCP connections to its port go on to another one of this machine, or nowhere. */
 export class CutProxy {
   isCut = false;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #pairs = new SocketPairs();
 
   private constructor(target: number) {
     this.#server = createServer((near) => {
-      this.#track(near);
+      this.#pairs.add(near);
       if (this.isCut) {
         near.destroy();
         return;
       }
       const far = connect(target, "127.0.0.1");
-      this.#track(far);
-      near.on("close", () => far.destroy());
-      far.on("close", () => near.destroy());
+      this.#pairs.join(near, far);
       near.pipe(far);
       far.pipe(near);
     });
@@ -34,16 +33,10 @@ export class CutProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  #track(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("error", () => undefined);
-    socket.on("close", () => this.#sockets.delete(socket));
-  }
-
   /** Ends every connection at once, whatever is on its way; new ones end at once too, until `mend`. */
   cut(): void {
     this.isCut = true;
-    for (const socket of this.#sockets) socket.destroy();
+    this.#pairs.destroy();
   }
 
   mend(): void {

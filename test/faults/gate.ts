@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { SocketPairs } from "../socket-pairs.ts";
 
 /** A way to a port of this machine that can be shut: whoever goes through it finds nobody there, all others do. */
 export class Gate {
-  readonly #sockets = new Set<Socket>();
+  readonly #pairs = new SocketPairs();
   readonly #target: number;
   #server: Server | undefined;
   #port = 0;
@@ -24,24 +25,15 @@ export class Gate {
 
   #onConnection(near: Socket): void {
     const far = connect(this.#target, "127.0.0.1");
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-      socket.pipe(other);
-    }
+    this.#pairs.join(near, far);
+    near.pipe(far);
+    far.pipe(near);
   }
 
   /** Cuts all connections and lets no more through. */
   shut(): void {
     this.#server?.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#pairs.destroy();
   }
 
   /** Lets connections through again. */

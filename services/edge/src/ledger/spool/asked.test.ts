@@ -8,7 +8,8 @@ import type { BackfillResponse, Range } from "@canfleet/sdk";
 import { BusLedger } from "../bus-ledger.ts";
 import { HubLink } from "../hub-link.ts";
 import type { BusSpool } from "./bus-spool.ts";
-import { Spool, type SpoolOptions } from "./spool.ts";
+import type { SpoolOptions } from "./spool.ts";
+import { smallSpool } from "./spool.suite.ts";
 
 const EARLIER = 76;
 const EPOCH = 77;
@@ -17,18 +18,7 @@ const PER_BATCH = 4;
 /** A ledger and its spool; ended with the test, folder and all. */
 function life(t: TestContext, folder: string, epoch: number, options: Partial<SpoolOptions> = {}) {
   const link = new HubLink();
-  const spool = new Spool({
-    folder,
-    edge: "a",
-    maxBytes: 1_000_000,
-    segmentBytes: 20_000,
-    maxAgeMs: undefined,
-    keepMs: 600_000,
-    policy: "drop-oldest",
-    log: () => undefined,
-    onReady: () => undefined,
-    ...options,
-  });
+  const spool = smallSpool(folder, { keepMs: 600_000, ...options });
   t.after(async () => {
     await spool.close();
     rmSync(folder, { recursive: true, force: true });

@@ -6,7 +6,8 @@ import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RangeSet } from "@canfleet/sdk";
 import type { BusSpool } from "./bus-spool.ts";
-import { Spool, type SpoolOptions } from "./spool.ts";
+import type { SpoolOptions } from "./spool.ts";
+import { smallSpool } from "./spool.suite.ts";
 
 const EPOCH = 77;
 const PER_BATCH = 4;
@@ -26,18 +27,7 @@ function payloadOf(seq: number): Uint8Array {
 function open(folder: string, options: Partial<SpoolOptions> = {}) {
   const lost = new RangeSet();
   const repeated = new RangeSet();
-  const spool = new Spool({
-    folder,
-    edge: "a",
-    maxBytes: 1_000_000,
-    segmentBytes: 20_000,
-    maxAgeMs: undefined,
-    keepMs: 0,
-    policy: "drop-oldest",
-    log: () => undefined,
-    onReady: () => undefined,
-    ...options,
-  });
+  const spool = smallSpool(folder, options);
   const unknown = { times: 0 };
   const bus = spool.addBus("can0", {
     dropped: ({ from, to }, isNews) => (isNews ? lost : repeated).add(from, to),
