@@ -393,15 +393,20 @@ describe("whoever proves nothing", { timeout: 4 * LIMIT_MS }, () => {
       createHmac("sha256", TOKEN)
         .update(Buffer.concat([Buffer.from(`canfleet raw link 1 ${role}`), edgeRandom, hostRandom, Buffer.alloc(32)]))
         .digest();
-    // Behind the proof a frame: tag 1, no flags, id 0x123, number 5, default time to live, one byte.
-    const frame = Buffer.from("0100230100000500000000000000aa", "hex");
-    const head = Buffer.from("0000002008434e465401000000", "hex");
-    for (const byte of Buffer.concat([head, hostRandom, proof("host"), frame])) host.socket.write(Uint8Array.of(byte));
-    await until(() => host.bytes().length >= CHALLENGE_BYTES + 21 + 32 + 15, "the edge's proof and the result");
+    const write = (...parts: Uint8Array[]): void => {
+      for (const byte of Buffer.concat(parts)) host.socket.write(Uint8Array.of(byte));
+    };
+    write(Buffer.from("0000002008434e465401000000", "hex"), hostRandom, proof("host"));
+    await until(() => host.bytes().length >= CHALLENGE_BYTES + 21 + 32 + 10, "the edge's proof and clock");
+    const clock = host.bytes().subarray(CHALLENGE_BYTES + 53);
+    assert.deepEqual([...clock.subarray(0, 2)], [133, 8]);
+    // A frame, asked for at that time: tag 1, no flags, id 0x123, number 5, a minute to live, one byte.
+    write(Uint8Array.of(134, 8), clock.subarray(2, 10), Buffer.from("01002301000005000000" + "60ea0000" + "aa", "hex"));
+    await until(() => host.bytes().length >= CHALLENGE_BYTES + 21 + 32 + 10 + 15, "the result");
     const answer = host.bytes().subarray(CHALLENGE_BYTES);
     assert.equal(answer.subarray(8, 21).toString("hex"), "0000002008434e464101000000");
     assert.deepEqual(answer.subarray(21, 53), proof("edge"));
-    assert.deepEqual([...answer.subarray(53, 60)], [132, 13, 5, 0, 0, 0, 0]);
+    assert.deepEqual([...answer.subarray(63, 70)], [132, 13, 5, 0, 0, 0, 0]);
     assert.equal(edge.transmitter.orders[0]?.frames.idWord[0], 0x123);
   });
 });

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createSimDriver, Edge } from "@canfleet/edge";
+import { createSimDriver, Edge, type CanInterface } from "@canfleet/edge";
 import { Hub } from "@canfleet/hub";
 import {
   busTopic,
@@ -14,7 +14,9 @@ import {
   isCanfleetError,
   Message,
   MqttBus,
+  TCPBus,
 } from "@canfleet/sdk";
+import { SocketPairs } from "./socket-pairs.ts";
 
 const LIMIT_MS = 60_000;
 /** Longer than the edge takes a way for fresh, and shorter than any end finds the connection dead. */
@@ -28,29 +30,40 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** Between the edge and the hub; what the hub says can be held up. */
+/** Between the edge and its peer; what the peer says can be held up. */
 async function stallingProxy(t: TestContext, port: number): Promise<{ port: number; stall: (on: boolean) => void }> {
-  const fromHub = new Set<Socket>();
-  const ends = new Set<Socket>();
+  const peers = new Set<Socket>();
+  const pairs = new SocketPairs();
   const server = createServer((edge) => {
-    const hub = connect(port, "127.0.0.1");
-    fromHub.add(hub);
-    for (const end of [edge, hub]) ends.add(end.on("error", () => undefined));
-    edge.pipe(hub);
+    const peer = connect(port, "127.0.0.1");
+    peers.add(peer);
+    pairs.join(edge, peer);
+    edge.pipe(peer);
     // Not piped: a pipe goes on by itself whenever its end has drained.
-    hub.on("data", (chunk) => edge.write(chunk));
+    peer.on("data", (chunk) => edge.write(chunk));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {
-    for (const end of ends) end.destroy();
+    pairs.destroy();
     server.close();
   });
   const stall = (on: boolean): void => {
-    for (const hub of fromHub)
-      if (on) hub.pause();
-      else hub.resume();
+    for (const peer of peers)
+      if (on) peer.pause();
+      else peer.resume();
   };
   return { port: (server.address() as AddressInfo).port, stall };
+}
+
+/** A simulated bus that writes down the ids of what is put on it. */
+function recordingDriver(channel: string, sent: number[]): CanInterface {
+  const can = createSimDriver(channel);
+  const send = can.send.bind(can);
+  can.send = (batch, from) => {
+    for (let i = from ?? 0; i < batch.count; i++) sent.push(batch.idWord[i]!);
+    return send(batch, from);
+  };
+  return can;
 }
 
 it("what waited in a stalled connection is never put on the bus, and its senders learn it", async (t) => {
@@ -64,17 +77,7 @@ it("what waited in a stalled connection is never put on the bus, and its senders
       hub: `mqtt://127.0.0.1:${proxy.port}`,
       buses: [{ channel: `sim:stale${process.pid}`, name: "bus", send: "all" }],
     },
-    {
-      openInterface: () => {
-        const can = createSimDriver(`stale${process.pid}`);
-        const send = can.send.bind(can);
-        can.send = (batch, from) => {
-          for (let i = from ?? 0; i < batch.count; i++) sent.push(batch.idWord[i]!);
-          return send(batch, from);
-        };
-        return can;
-      },
-    },
+    { openInterface: () => recordingDriver(`stale${process.pid}`, sent) },
   );
   t.after(() => edge.close());
 
@@ -142,4 +145,40 @@ it("what waited in a stalled connection is never put on the bus, and its senders
     `sent ${sent.join()}`,
   );
   assert.ok(!sent.includes(0x20) && !sent.includes(0x21), `sent late: ${sent.join()}`);
+});
+
+it("what waited in a stalled raw link is never put on the bus, and its sender learns it", async (t) => {
+  const bus = await TCPBus.listen(0, { hostname: "127.0.0.1", wait: false });
+  t.after(() => bus.shutdown());
+  const proxy = await stallingProxy(t, bus.port!);
+  const sent: number[] = [];
+  const channel = `stale-link${process.pid}`;
+  const edge = await Edge.start(
+    {
+      name: "pi-7",
+      buses: [{ channel: `sim:${channel}`, send: "all", links: [{ host: "127.0.0.1", port: proxy.port }] }],
+    },
+    { openInterface: () => recordingDriver(channel, sent) },
+  );
+  t.after(() => edge.close());
+  await until(() => bus.link === "extended", "the link");
+  const send = (id: number, ttlMs: number): Promise<string> =>
+    bus.send(new Message({ arbitrationId: id, data: [1] }), { ttlMs, confirm: true }).then(
+      () => "sent",
+      (error: unknown) => (isCanfleetError(error) ? error.code : String(error)),
+    );
+  assert.equal(await send(0x10, 30_000), "sent");
+
+  proxy.stall(true);
+  await sleep(100);
+  const stale = send(0x20, 1_000);
+  const patient = send(0x21, 60_000);
+  await sleep(STALL_MS);
+  assert.ok(!sent.includes(0x20), "the way was not stalled");
+  proxy.stall(false);
+
+  // What is not too old comes out, behind what is.
+  assert.equal(await patient, "sent");
+  assert.match(await stale, /^SEND_(EXPIRED|NO_ANSWER)$/);
+  assert.deepEqual(sent, [0x10, 0x21]);
 });

@@ -35,13 +35,17 @@ export * from "./wire/link-lock.ts";
 export * from "./wire/record-stream.ts";
 export * from "./wire/host-record-stream.ts";
 export {
+  CLOCK_BYTES,
   EdgeEncoder,
+  encodeEdgeClock,
   encodeHeartbeat,
   encodeHostFrame,
   encodeResult,
   MAX_LOSSES_BYTES,
   maxEncodedBytes,
   RESULT_BYTES,
+  TAG_ASKED,
+  TAG_CLOCK,
   tagOf,
 } from "./wire/extended-link.ts";
 export * from "./wire/extended-stream.ts";

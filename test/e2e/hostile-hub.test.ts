@@ -38,6 +38,7 @@ const LIFE_MS = 300;
 const EFF = 0x80000000;
 const TTL_MS = 60_000;
 const DENIED = 1;
+const EXPIRED = 2;
 
 /** Each frame that anybody asks for has a number of its own in its first 4 bytes. */
 let lastNumber = 0;
@@ -362,16 +363,23 @@ describe("an edge between a hostile hub and a hostile host", { timeout: 6 * PATI
     const socket = host.sockets.at(-1)!;
     const answers: Buffer[] = [];
     socket.on("data", (chunk: Buffer) => answers.push(chunk));
-    await host.say(items(good.parts, frame(0x201).parts), false);
+    const heard = (item: Buffer): boolean => Buffer.concat(answers).includes(item);
+    // Result items: tag 132, 13 bytes, number u32, code u8.
+    const result = (number: number, code: number): Buffer => Buffer.of(132, 13, number, 0, 0, 0, code);
+    await host.say(items(frame(0x200).parts), false);
+    expectedRefusals.expired++;
+    await until("a frame of unknown age to expire", () => heard(result(1, EXPIRED)));
+    const clockHead = Buffer.of(133, 8);
+    const clock = await until("the edge's clock", () => {
+      const all = Buffer.concat(answers);
+      const at = all.indexOf(clockHead);
+      return at < 0 || at + 10 > all.length ? undefined : all.subarray(at + 2, at + 10);
+    });
+    const asked = Buffer.concat([Buffer.of(134, 8), clock]);
+    await host.say(Buffer.concat([asked, items(good.parts, frame(0x201).parts)]), false);
     allowed.add(good.number);
     expectedRefusals.list++;
-    // Result items: tag 132, 13 bytes, number u32, code u8.
-    await until("both results", () => {
-      const heard = Buffer.concat(answers);
-      return (
-        heard.includes(Buffer.of(132, 13, 1, 0, 0, 0, 0)) && heard.includes(Buffer.of(132, 13, 2, 0, 0, 0, DENIED))
-      );
-    });
+    await until("both results", () => heard(result(1, 0)) && heard(result(2, DENIED)));
     // Remote and CAN FD at once; then a tag that is none.
     for (const at of [5, 0]) {
       const bytes = items(frame(0x200, { bytes: 4, flags: FLAG_FD }).parts);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
   appendLogLine,
+  CLOCK_BYTES,
   decodeAck,
   decodeBackfillRequest,
   decodeBatch,
@@ -11,6 +12,7 @@ import {
   encodeAck,
   encodeBackfillRequest,
   encodeBatch,
+  encodeEdgeClock,
   encodeHeartbeat,
   encodeHostFrame,
   encodeSendRequest,
@@ -21,6 +23,8 @@ import {
   parseDropLine,
   readBatchHeader,
   RecordStream,
+  TAG_ASKED,
+  TAG_CLOCK,
 } from "@canfleet/sdk";
 import { assertPrototypesAreClean, cases, heapBytes, internal, Random, SEED, takesOrRefuses } from "./support.ts";
 
@@ -37,18 +41,28 @@ function frames(count: number): FrameBatch {
   return batch;
 }
 
+function clockItem(tag: typeof TAG_CLOCK | typeof TAG_ASKED): Uint8Array {
+  const target = new Uint8Array(CLOCK_BYTES);
+  encodeEdgeClock(tag, 1_000_000, target, 0);
+  return target;
+}
+
 function edgeItems(): Uint8Array {
   const batch = frames(5);
   const target = new Uint8Array(maxEncodedBytes(batch));
   const encoder = new EdgeEncoder();
-  return Buffer.concat([target.subarray(0, encoder.encode(batch, target)), encodeHeartbeat(1, 12)]);
+  return Buffer.concat([
+    clockItem(TAG_CLOCK),
+    target.subarray(0, encoder.encode(batch, target)),
+    encodeHeartbeat(1, 12),
+  ]);
 }
 
 function hostItems(): Uint8Array {
   const target = new Uint8Array(400);
   let at = 0;
   for (let i = 0; i < 3; i++) at = encodeHostFrame(frames(3), i, i + 1, 100, target, new DataView(target.buffer), at);
-  return Buffer.concat([target.subarray(0, at), encodeHeartbeat(1)]);
+  return Buffer.concat([clockItem(TAG_ASKED), target.subarray(0, at), encodeHeartbeat(1)]);
 }
 
 /** 13- and 21-byte records: id word, DLC, payload, and for the longer form a time. */
@@ -101,7 +115,7 @@ const READERS: [name: string, good: Uint8Array[], take: (bytes: Uint8Array, rand
     "EdgeItemStream",
     [edgeItems()],
     (bytes, random) => {
-      const stream = new EdgeItemStream({ frames: nowhere, result: nowhere });
+      const stream = new EdgeItemStream({ frames: nowhere, result: nowhere, clock: nowhere });
       for (const chunk of random.chunks(bytes)) stream.read(chunk);
     },
   ],

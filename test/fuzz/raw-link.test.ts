@@ -4,7 +4,9 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { describe, it } from "node:test";
 import { RawLink, type RawLinkOptions, type SendOrder, type Transmitter } from "@canfleet/edge";
 import {
+  CLOCK_BYTES,
   EdgeEncoder,
+  encodeEdgeClock,
   encodeHeartbeat,
   encodeHello,
   encodeHostFrame,
@@ -21,6 +23,8 @@ import {
   isRemoteWord,
   isValidIdWord,
   maxEncodedBytes,
+  TAG_ASKED,
+  TAG_CLOCK,
   TCPBus,
   type FrameParts,
   type LinkTiming,
@@ -110,6 +114,13 @@ function randomBytes(random: Random): Uint8Array {
   return Uint8Array.from({ length: random.below(200) }, () => random.below(256));
 }
 
+/** A time of the edge's clock up to two seconds ago, which here is the host's, or nothing. */
+function aboutNow(tag: typeof TAG_ASKED | typeof TAG_CLOCK, random: Random): Uint8Array {
+  const item = new Uint8Array(CLOCK_BYTES);
+  encodeEdgeClock(tag, Math.floor((performance.now() - random.below(2000)) * 1000), item, 0);
+  return item.subarray(0, random.below(4) === 0 ? 0 : CLOCK_BYTES);
+}
+
 /** What a hostile host sends. */
 function hostBytes(random: Random): Uint8Array {
   const target = new Uint8Array(600);
@@ -118,7 +129,7 @@ function hostBytes(random: Random): Uint8Array {
   for (let i = 0; i < batch.count; i++) {
     end = encodeHostFrame(batch, i, random.below(3), random.below(2000), target, new DataView(target.buffer), end);
   }
-  const items = Buffer.concat([target.subarray(0, end), encodeHeartbeat(1)]);
+  const items = Buffer.concat([aboutNow(TAG_ASKED, random), target.subarray(0, end), encodeHeartbeat(1)]);
   switch (random.below(6)) {
     case 0:
       return randomBytes(random);
@@ -142,6 +153,7 @@ function edgeBytes(random: Random): Uint8Array {
   const result = new Uint8Array(15);
   encodeResult(random.below(3), "sent", T0, result, 0);
   const items = Buffer.concat([
+    aboutNow(TAG_CLOCK, random),
     target.subarray(0, new EdgeEncoder().encode(batch, target)),
     encodeHeartbeat(1, random.below(9)),
     result,

@@ -1,7 +1,15 @@
 import type { Socket } from "node:net";
 import type { FrameBatch } from "../can/frame-batch.ts";
 import { CanfleetError, messageOf } from "../errors.ts";
-import { encodeHeartbeat, encodeHostFrame, tagOf } from "../wire/extended-link.ts";
+import { HeardClock } from "../heard-clock.ts";
+import {
+  CLOCK_BYTES,
+  encodeEdgeClock,
+  encodeHeartbeat,
+  encodeHostFrame,
+  TAG_ASKED,
+  tagOf,
+} from "../wire/extended-link.ts";
 import { EdgeItemStream } from "../wire/extended-stream.ts";
 import { encodeHello, encodeRecords, fitsRecord, MAX_RECORDS_PER_WRITE, type RecordForm } from "../wire/record.ts";
 import { RecordStream } from "../wire/record-stream.ts";
@@ -52,6 +60,8 @@ export class HostLink {
   readonly #sends: SendQueue;
   readonly #records: RecordStream;
   readonly #items: EdgeItemStream;
+  /** The edge's clock, for the age of what is sent. */
+  readonly #clock = new HeardClock();
   readonly #writes: WriteQueue;
   readonly #watchdog: LinkWatchdog;
   readonly #isRecordKnown: boolean;
@@ -71,7 +81,11 @@ export class HostLink {
     this.#events = events;
     this.#timing = options.timing;
     this.#isRecordKnown = options.record !== "auto";
-    this.#items = new EdgeItemStream(events);
+    this.#items = new EdgeItemStream({
+      frames: (batch) => events.frames(batch),
+      result: (number, code, timestampUs) => events.result(number, code, timestampUs),
+      clock: (atUs) => this.#onClock(atUs),
+    });
     this.#records = new RecordStream(options.record, {
       frames: (batch) => {
         this.#open("records");
@@ -173,6 +187,12 @@ export class HostLink {
     this.#open("extended");
   }
 
+  #onClock(atUs: number): void {
+    const isFirst = this.#clock.now() === undefined;
+    this.#clock.heard({ clock: 0, at: atUs });
+    if (isFirst) this.pump();
+  }
+
   /** The edge wants a token, and this end has none: it is told so. */
   #onChallenge(): void {
     this.#isRefused = true;
@@ -186,17 +206,16 @@ export class HostLink {
     if (rest.length > 0) this.#items.read(rest);
   }
 
+  /** Whether frames can go out: the format is known, and on an extended link the clock by which their age counts. */
+  get #isOpen(): boolean {
+    if (this.#isRefused || this.#socket.destroyed) return false;
+    return this.#mode === "extended" ? this.#clock.now() !== undefined : this.#mode === "records";
+  }
+
   /** Sends what waits, as far as the kernel takes it. What it does not take can still expire. */
   pump(): void {
     // A listener that is told of a refusal may send again from within this very call.
-    if (
-      this.#isPumping ||
-      this.#isRefused ||
-      this.#mode === "opening" ||
-      this.#socket.destroyed ||
-      !this.#writes.isIdle
-    )
-      return;
+    if (this.#isPumping || !this.#isOpen || !this.#writes.isIdle) return;
     this.#isPumping = true;
     try {
       this.#putWaiting();
@@ -212,7 +231,8 @@ export class HostLink {
     const nowMs = performance.now();
     const isExtended = this.#mode === "extended";
     let budget = isExtended ? MAX_FRAMES_PER_WRITE : MAX_RECORDS_PER_WRITE;
-    this.#writes.reserve(budget * MAX_HOST_FRAME_BYTES);
+    this.#writes.reserve(budget * MAX_HOST_FRAME_BYTES + CLOCK_BYTES);
+    if (isExtended && this.#sends.length > 0) this.#putAsked(nowMs);
     for (let first = this.#sends.first; first && first.next < first.frames.count && budget > 0;) {
       const row = first.next;
       const end = isExtended ? this.#putItem(first, row, nowMs) : this.#putRecord(first, row, nowMs);
@@ -221,6 +241,11 @@ export class HostLink {
       this.#sends.shift(1);
       first = this.#sends.first;
     }
+  }
+
+  #putAsked(nowMs: number): void {
+    const { block, end } = this.#writes;
+    this.#writes.commit(encodeEdgeClock(TAG_ASKED, this.#clock.now(nowMs)!.atUs, block, end));
   }
 
   #putItem(segment: SendSegment, row: number, nowMs: number): number {

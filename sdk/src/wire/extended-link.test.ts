@@ -4,12 +4,16 @@ import fc from "fast-check";
 import { FrameBatch, type Losses } from "../can/frame-batch.ts";
 import { isCanfleetError } from "../errors.ts";
 import {
+  CLOCK_BYTES,
   EdgeEncoder,
+  encodeEdgeClock,
   encodeHeartbeat,
   encodeHostFrame,
   encodeResult,
   maxEncodedBytes,
   RESULT_BYTES,
+  TAG_ASKED,
+  TAG_CLOCK,
 } from "./extended-link.ts";
 import { EdgeItemStream, HostItemStream } from "./extended-stream.ts";
 import { viewOf } from "./byte-tail.ts";
@@ -27,12 +31,14 @@ interface HeardBatch {
 class HeardEdge {
   readonly batches: HeardBatch[] = [];
   readonly results: [number, string, number | undefined][] = [];
+  readonly clocks: number[] = [];
   readonly stream = new EdgeItemStream({
     frames: (batch) => {
       const { epoch, seq, unknownFlags, lost } = batch;
       this.batches.push({ epoch, seq, unknownFlags, lost, rows: rowsOf(batch) });
     },
     result: (number, code, timestampUs) => this.results.push([number, code, timestampUs]),
+    clock: (atUs) => this.clocks.push(atUs),
   });
 
   hear(bytes: Uint8Array, chunkBytes = bytes.length): this {
@@ -48,6 +54,12 @@ class HeardEdge {
 function encodeAll(encoder: EdgeEncoder, batch: FrameBatch): Uint8Array {
   const target = new Uint8Array(maxEncodedBytes(batch));
   return target.slice(0, encoder.encode(batch, target));
+}
+
+function clockItem(tag: typeof TAG_CLOCK | typeof TAG_ASKED, atUs: number): Uint8Array {
+  const target = new Uint8Array(CLOCK_BYTES);
+  assert.equal(encodeEdgeClock(tag, atUs, target, 0), CLOCK_BYTES);
+  return target;
 }
 
 const { edgeToHost } = VECTORS;
@@ -94,6 +106,11 @@ describe("extended link, edge to host", () => {
     it(`writes ${vector.name}`, () => {
       if (vector.clockUs !== undefined) {
         assert.deepEqual(encodeHeartbeat(vector.clockUs, vector.nextSeq ?? 0), bytesOf(vector.bytes));
+        return;
+      }
+      if (vector.edgeClockUs !== undefined) {
+        assert.deepEqual(clockItem(TAG_CLOCK, vector.edgeClockUs), bytesOf(vector.bytes));
+        assert.deepEqual(new HeardEdge().hear(bytesOf(vector.bytes), 1).clocks, [vector.edgeClockUs]);
         return;
       }
       const target = new Uint8Array(RESULT_BYTES);
@@ -158,14 +175,22 @@ describe("extended link, edge to host", () => {
   }
 });
 
+interface Asked {
+  rows: object[];
+  numbers: number[];
+  ttls: number[];
+  asked: (number | undefined)[];
+}
+
 describe("extended link, host to edge", () => {
-  function read(bytes: Uint8Array, chunkBytes = bytes.length): { rows: object[]; numbers: number[]; ttls: number[] } {
-    const heard: { rows: object[]; numbers: number[]; ttls: number[] } = { rows: [], numbers: [], ttls: [] };
+  function read(bytes: Uint8Array, chunkBytes = bytes.length): Asked {
+    const heard: Asked = { rows: [], numbers: [], ttls: [], asked: [] };
     const stream = new HostItemStream({
-      frames: (batch, numbers, ttlMs) => {
+      frames: (batch, numbers, ttlMs, askedUs) => {
         heard.rows.push(...rowsOf(batch));
         heard.numbers.push(...numbers);
         for (let i = 0; i < batch.count; i++) heard.ttls.push(ttlMs);
+        for (let i = 0; i < batch.count; i++) heard.asked.push(askedUs);
       },
     });
     for (let at = 0; at < bytes.length; at += chunkBytes) stream.read(bytes.subarray(at, at + chunkBytes));
@@ -199,9 +224,20 @@ describe("extended link, host to edge", () => {
     }
   });
 
-  it("writes the golden heartbeat", () => {
-    const { clockUs, bytes } = VECTORS.hostControl[0]!;
-    assert.deepEqual(encodeHeartbeat(clockUs), bytesOf(bytes));
+  it("writes the golden heartbeat and time of asking", () => {
+    const [heartbeat, asked] = VECTORS.hostControl;
+    assert.deepEqual(encodeHeartbeat(heartbeat!.clockUs!), bytesOf(heartbeat!.bytes));
+    assert.deepEqual(clockItem(TAG_ASKED, asked!.edgeClockUs!), bytesOf(asked!.bytes));
+  });
+
+  it("tells of each frame when it was asked for, in any split", () => {
+    const [a, b, c, d] = VECTORS.hostToEdge.map(({ bytes }) => bytesOf(bytes));
+    const bytes = Buffer.concat([a!, clockItem(TAG_ASKED, 5), b!, c!, clockItem(TAG_ASKED, 7), d!]);
+    for (let chunkBytes = 1; chunkBytes <= bytes.length; chunkBytes++) {
+      const { rows, asked } = read(bytes, chunkBytes);
+      assert.deepEqual(rows, rowsOf(frames));
+      assert.deepEqual(asked, [undefined, 5, 5, 7]);
+    }
   });
 
   for (const vector of VECTORS.refusedFromHost) {
@@ -257,7 +293,7 @@ describe("extended link, any frames", () => {
   it("throws nothing but WIRE_BAD_RECORD for random bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), fc.integer({ min: 1, max: 100 }), (bytes, chunkBytes) => {
-        const noFrames = { frames: () => undefined, result: () => undefined };
+        const noFrames = { frames: () => undefined, result: () => undefined, clock: () => undefined };
         for (const stream of [new EdgeItemStream(noFrames), new HostItemStream(noFrames)]) {
           try {
             for (let at = 0; at < bytes.length; at += chunkBytes) stream.read(bytes.subarray(at, at + chunkBytes));

@@ -29,6 +29,8 @@ export const TAG_TIME = 129;
 export const TAG_LOSS = 130;
 export const TAG_HEARTBEAT = 131;
 export const TAG_RESULT = 132;
+export const TAG_CLOCK = 133;
+export const TAG_ASKED = 134;
 
 export const SYNC_BODY = 25;
 export const TIME_BODY = 8;
@@ -36,6 +38,7 @@ export const LOSS_HEAD = 4;
 export const HOST_HEARTBEAT_BODY = 8;
 export const EDGE_HEARTBEAT_BODY = 16;
 export const RESULT_BODY = 13;
+export const CLOCK_BODY = 8;
 /** A loss whose number nobody knows. */
 export const UNKNOWN_COUNT = 0xffffffff;
 /** A sequence number that says: these frames have none. */
@@ -242,7 +245,7 @@ export const SENDABLE_FLAGS = FLAG_FD | FLAG_BRS | FLAG_ESI;
  * Writes frame `i` as a host asks for it; the caller has made sure that `tagOf` is not negative and 78 bytes are free.
  *
  * @param number to be named in the result; 0: no result wanted
- * @param ttlMs from arrival at the edge, 1 or more; 0: the edge's default
+ * @param ttlMs from the last `asked`, 1 or more; 0: the edge's default
  * @returns the offset behind the last byte
  */
 export function encodeHostFrame(
@@ -270,6 +273,26 @@ export function encodeHeartbeat(clockUs: number, nextSeq?: number): Uint8Array {
   view.setBigUint64(body, toU64(clockUs), true);
   if (nextSeq !== undefined) view.setBigUint64(body + 8, nextSeq < 0 ? NO_SEQ : BigInt(nextSeq), true);
   return bytes;
+}
+
+/** Bytes of a clock item, and of an asked item. */
+export const CLOCK_BYTES = 2 + CLOCK_BODY;
+
+/**
+ * Writes a time of the edge's monotonic clock, whole µs: what it is now, from the edge, or when the frames that follow
+ * were handed to the connection, from a host.
+ *
+ * @returns the offset behind the last byte
+ */
+export function encodeEdgeClock(
+  tag: typeof TAG_CLOCK | typeof TAG_ASKED,
+  atUs: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  const body = putControl(target, at, tag, CLOCK_BODY);
+  new DataView(target.buffer, target.byteOffset, target.byteLength).setBigUint64(body, toU64(atUs), true);
+  return body + CLOCK_BODY;
 }
 
 /** Bytes of a result item. */

@@ -5,6 +5,7 @@ import { CanfleetError } from "../errors.ts";
 import { BatchBuilder, type BatchHead } from "./batch-builder.ts";
 import { ByteTail, viewOf } from "./byte-tail.ts";
 import {
+  CLOCK_BODY,
   EDGE_FRAME_HEAD,
   HOST_FRAME_HEAD,
   isFrameHead,
@@ -17,6 +18,8 @@ import {
   RESULT_BODY,
   SENDABLE_FLAGS,
   SYNC_BODY,
+  TAG_ASKED,
+  TAG_CLOCK,
   TAG_HEARTBEAT,
   TAG_LOSS,
   TAG_RESULT,
@@ -96,6 +99,11 @@ abstract class ItemStream {
     return end;
   }
 
+  protected edgeClock(body: number, bodyBytes: number, name: string): number {
+    need(bodyBytes, CLOCK_BODY, name);
+    return safeNumber(this.view.getBigUint64(body, true), name);
+  }
+
   /** Adds a row; its time is the caller's. */
   protected pushRow(rows: FrameBatch, at: number, tag: number, idWord: number, payloadBytes: number): void {
     const i = rows.count;
@@ -121,6 +129,8 @@ export interface EdgeItemSink {
   frames(batch: FrameBatch): void;
   /** What became of a send. `timestampUs`: kernel time of the echo, undefined where there is none. */
   result(number: number, code: SendCode, timestampUs: number | undefined): void;
+  /** What the edge's monotonic clock showed when it said so, µs. */
+  clock(atUs: number): void;
 }
 
 /** Reads what an edge says on the extended link. */
@@ -169,6 +179,7 @@ export class EdgeItemStream extends ItemStream {
     else if (tag === TAG_LOSS) this.#loss(body, bodyBytes);
     else if (tag === TAG_HEARTBEAT) this.#tellLosses();
     else if (tag === TAG_RESULT) this.#result(body, bodyBytes);
+    else if (tag === TAG_CLOCK) this.#sink.clock(this.edgeClock(body, bodyBytes, "clock"));
   }
 
   #sync(body: number, bodyBytes: number): void {
@@ -236,22 +247,27 @@ export interface HostItemSink {
    * Frames to send, in order; everything becomes the sink's own.
    *
    * @param numbers to be named in the result of each row; 0: no result wanted
-   * @param ttlMs from now on; 0: the edge's default
+   * @param ttlMs 0: the edge's default
+   * @param askedUs what the edge's monotonic clock showed when they were asked for, from which `ttlMs` counts;
+   * undefined: the host did not say
    */
-  frames(batch: FrameBatch, numbers: Uint32Array, ttlMs: number): void;
+  frames(batch: FrameBatch, numbers: Uint32Array, ttlMs: number, askedUs: number | undefined): void;
 }
 
 const NO_HEAD: BatchHead = { epoch: 0, seq: -1, unknownFlags: 0 };
 
-/** Reads what a host says on the extended link. Rows of one time to live stay together. */
+/** Reads what a host says on the extended link. Rows of one time to live and one time of asking stay together. */
 export class HostItemStream extends ItemStream {
   readonly #batch: BatchBuilder;
   readonly #numbers: Uint32Array;
   #ttlMs = 0;
+  #askedUs: number | undefined;
 
   constructor(sink: HostItemSink) {
     super(HOST_FRAME_HEAD);
-    this.#batch = new BatchBuilder((batch) => sink.frames(batch, this.#numbers.slice(0, batch.count), this.#ttlMs));
+    this.#batch = new BatchBuilder((batch) =>
+      sink.frames(batch, this.#numbers.slice(0, batch.count), this.#ttlMs, this.#askedUs),
+    );
     this.#numbers = new Uint32Array(this.#batch.rows.capacity);
   }
 
@@ -273,8 +289,11 @@ export class HostItemStream extends ItemStream {
     this.pushRow(rows, at, tag, idWord, payloadBytes);
   }
 
-  protected control(): void {
-    // Heartbeats need no answer, and tags of later versions are skipped.
+  /** Heartbeats need no answer, and tags of later versions are skipped. */
+  protected control(tag: number, body: number, bodyBytes: number): void {
+    if (tag !== TAG_ASKED) return;
+    this.#batch.finish(NO_HEAD);
+    this.#askedUs = this.edgeClock(body, bodyBytes, "asked");
   }
 
   protected chunkEnd(): void {

@@ -35,6 +35,7 @@ export interface Vectors {
   edgeControl: {
     name: string;
     clockUs?: number;
+    edgeClockUs?: number;
     nextSeq?: number;
     number?: number;
     code?: string;
@@ -42,7 +43,7 @@ export interface Vectors {
     bytes: Fields;
   }[];
   hostToEdge: { name: string; frame: JsonFrame; number: number; ttlMs: number; bytes: Fields }[];
-  hostControl: { name: string; clockUs: number; bytes: Fields }[];
+  hostControl: { name: string; clockUs?: number; edgeClockUs?: number; bytes: Fields }[];
   refusedFromHost: { name: string; bytes: Fields }[];
 }
 

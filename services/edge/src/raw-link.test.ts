@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
-import { encodeHello, FrameBatch, isCanfleetError } from "@canfleet/sdk";
+import { EdgeItemStream, encodeHello, FrameBatch, isCanfleetError, TAG_CLOCK } from "@canfleet/sdk";
 import { RawLink, type RawLinkOptions } from "./raw-link.ts";
 import type { SendOrder, Transmitter } from "./transmit.ts";
 
@@ -231,8 +231,31 @@ describe("the edge's port", () => {
     link.publish(frames(1));
     host.socket.write(encodeHello());
     await until(() => link.peers[0]?.mode === "extended", "the upgrade");
-    await until(() => host.bytes().length === 63, "greeting, a record, and the accept");
+    await until(() => host.bytes().length === 73, "greeting, a record, the accept, and the edge's clock");
     assert.equal(host.bytes().subarray(55, 59).toString(), "CNFA");
+    assert.equal(host.bytes()[63], TAG_CLOCK);
+  });
+
+  it("tells its clock each time that a heartbeat would be due, however much else it says", async () => {
+    const { link } = await startLink({ role: "listen", port: 0, timing: { ...QUICK, heartbeatMs: 20 } });
+    const host = await dial(link);
+    host.socket.write(encodeHello());
+    await until(() => link.peers[0]?.mode === "extended", "the upgrade");
+    const clocks: number[] = [];
+    const stream = new EdgeItemStream({
+      frames: () => undefined,
+      result: () => undefined,
+      clock: (atUs) => clocks.push(atUs),
+    });
+    let at = 42;
+    await until(() => {
+      link.publish(frames(1));
+      const bytes = host.bytes();
+      if (bytes.length > at) stream.read(bytes.subarray(at));
+      at = Math.max(at, bytes.length);
+      return clocks.length > 5;
+    }, "its clock");
+    assert.ok(clocks.every((clock, i) => i === 0 || clock - clocks[i - 1]! >= 20_000));
   });
 
   it("tells hosts that the operator let in by address from those that merely came", async () => {

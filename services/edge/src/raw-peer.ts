@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
 import {
+  CLOCK_BYTES,
   dropSocket,
   EdgeEncoder,
+  encodeEdgeClock,
   encodeHeartbeat,
   encodeRecords,
   encodeResult,
@@ -17,6 +19,7 @@ import {
   maxEncodedBytes,
   messageOf,
   RESULT_BYTES,
+  TAG_CLOCK,
   WriteQueue,
   type CanfleetError,
   type FrameBatch,
@@ -25,6 +28,7 @@ import {
   type RecordSize,
   type SendCode,
 } from "@canfleet/sdk";
+import { EdgeClock } from "./clock/edge-clock.ts";
 import type { RecordForm } from "./config.ts";
 import type { SendSource, Transmitter } from "./transmit.ts";
 
@@ -36,8 +40,8 @@ const ROWS_PER_BLOCK = 256;
 /** Captured frames kept while the host may still answer the greeting. */
 const MAX_HELD_FRAMES = 4096;
 const DEFAULT_TTL_MS = 500;
-/** A heartbeat, and the losses that are told with it. */
-const HEARTBEAT_BYTES = MAX_LOSSES_BYTES + 32;
+/** A heartbeat, the losses that are told with it, and the clock. */
+const HEARTBEAT_BYTES = MAX_LOSSES_BYTES + 32 + CLOCK_BYTES;
 
 /** What the peers of a link count together. */
 export interface PeerCounters {
@@ -71,6 +75,9 @@ export class RawPeer {
   readonly #writes: WriteQueue;
   readonly #watchdog: LinkWatchdog;
   readonly #encoder = new EdgeEncoder();
+  /** By which the age of what the host asks for counts. */
+  readonly #clock = new EdgeClock();
+  #clockDueMs = Infinity;
   readonly #records: HostRecordStream;
   readonly #items: HostItemStream;
   readonly #recordSize: RecordSize;
@@ -95,10 +102,16 @@ export class RawPeer {
     this.#mode = mayUpgrade ? "holding" : "records";
     this.#recordSize = options.record === "auto" ? 21 : options.record;
     this.#records = new HostRecordStream(
-      { frames: (batch) => this.#submit(batch, undefined, 0), hello: (rest) => this.#onHello(rest) },
+      { frames: (batch) => this.#submit(batch, DEFAULT_TTL_MS), hello: (rest) => this.#onHello(rest) },
       mayUpgrade,
     );
-    this.#items = new HostItemStream({ frames: (batch, numbers, ttlMs) => this.#submit(batch, numbers, ttlMs) });
+    this.#items = new HostItemStream({
+      frames: (batch, numbers, ttlMs, askedUs) => {
+        const wantedMs = Math.min(ttlMs === 0 ? DEFAULT_TTL_MS : ttlMs, MAX_TTL_MS);
+        const at = askedUs === undefined ? undefined : { clock: this.#clock.id, atUs: askedUs };
+        this.#submit(batch, this.#clock.timeLeftMs(wantedMs, at), numbers);
+      },
+    });
     this.#writes = new WriteQueue(socket, { maxBytes: options.maxBufferedBytes });
     this.#watchdog = new LinkWatchdog({
       socket,
@@ -160,8 +173,21 @@ export class RawPeer {
     if (!this.#writes.hasRoom(bytes)) this.#drop(batch);
     else if (isExtended) this.#writeItems(batch);
     else this.#writeRecords(batch);
+    this.#sent();
+  }
+
+  /** Hands to the kernel what was written. */
+  #sent(): void {
+    if (performance.now() >= this.#clockDueMs) this.#tellClock();
     this.#watchdog.sent();
     this.#writes.flush();
+  }
+
+  #tellClock(): void {
+    if (!this.#writes.hasRoom(CLOCK_BYTES)) return;
+    this.#clockDueMs = performance.now() + this.#options.timing.heartbeatMs;
+    this.#writes.reserve(CLOCK_BYTES);
+    this.#writes.commit(encodeEdgeClock(TAG_CLOCK, this.#clock.nowUs(), this.#writes.block, this.#writes.end));
   }
 
   #drop(batch: FrameBatch): void {
@@ -201,6 +227,7 @@ export class RawPeer {
     if (!this.#writes.hasRoom(HEARTBEAT_BYTES)) return;
     this.#writes.reserve(HEARTBEAT_BYTES);
     this.#writes.commit(this.#encoder.flushLosses(this.#writes.block, this.#writes.end));
+    this.#tellClock();
     this.#writes.push(encodeHeartbeat(Date.now() * 1000, this.#encoder.nextSeq));
   }
 
@@ -244,17 +271,20 @@ export class RawPeer {
   #beginExtended(rest: Uint8Array): void {
     this.#isHelloRead = true;
     this.#watchdog.isExtended = true;
+    this.#tellClock();
+    this.#writes.flush();
     this.#release("extended");
     if (rest.length > 0) this.#items.read(rest);
   }
 
-  #submit(frames: FrameBatch, numbers: Uint32Array | undefined, ttlMs: number): void {
+  /** @param ttlMs what is left of it; not above 0: answered as expired */
+  #submit(frames: FrameBatch, ttlMs: number, numbers?: Uint32Array): void {
     this.#counters.framesIn += frames.count;
     this.#options.transmitter.submit({
       frames,
       source: this.#options.source,
       by: this.#options.by,
-      ttlMs: Math.min(ttlMs === 0 ? DEFAULT_TTL_MS : ttlMs, MAX_TTL_MS),
+      ttlMs,
       ...(numbers && {
         settled: (row, code, timestampUs) => this.#answer(numbers[row]!, code, timestampUs),
       }),
@@ -268,8 +298,7 @@ export class RawPeer {
     // Results of one turn of the event loop leave in one write.
     this.#flushTimer ??= setImmediate(() => {
       this.#flushTimer = undefined;
-      this.#watchdog.sent();
-      this.#writes.flush();
+      this.#sent();
     });
   }
 
