@@ -31,6 +31,10 @@ export interface LinkReport {
   received: number;
   /** Number of the first one received: those before it were made before there was a link. */
   first: number;
+  /** How long the oldest one had been under way that was not too old for its bus, ms. */
+  oldestMs: number;
+  /** Frames that came too late to be sent. */
+  late: number;
   /** Frames that came again, or after a later one. */
   disordered: number;
   /** Frames stated as lost. */
@@ -54,15 +58,24 @@ function reportOf(id: string): LinkReport {
     made: 0,
     received: 0,
     first: 0,
+    oldestMs: 0,
+    late: 0,
     disordered: 0,
     lost: 0,
     unknownLosses: 0,
   });
 }
 
+/** Time of the machine's monotonic clock, which is that of the other end too. */
+function nowMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
 function numbered(report: LinkReport): FrameBatch {
   const data = new Uint8Array(8);
-  new DataView(data.buffer).setFloat64(0, report.made);
+  const view = new DataView(data.buffer);
+  view.setUint32(0, report.made);
+  view.setUint32(4, nowMs() >>> 0);
   const batch = FrameBatch.of({ timestampUs: Date.now() * 1000, idWord: 0x123, data });
   batch.epoch = EPOCH;
   batch.seq = report.made++;
@@ -74,7 +87,9 @@ function taker(report: LinkReport): (batch: FrameBatch) => void {
   return (batch) => {
     for (let i = 0; i < batch.count; i++) {
       const { buffer, byteOffset } = batch.payload(i);
-      const number = new DataView(buffer, byteOffset).getFloat64(0);
+      const view = new DataView(buffer, byteOffset);
+      const number = view.getUint32(0);
+      report.oldestMs = Math.max(report.oldestMs, (nowMs() - view.getUint32(4)) >>> 0);
       if (report.received++ === 0) report.first = number;
       if (number < next) report.disordered++;
       next = number + 1;
@@ -84,7 +99,7 @@ function taker(report: LinkReport): (batch: FrameBatch) => void {
 
 function ended(report: LinkReport, reason: string): void {
   report.ends.push(reason);
-  report.endedAtMs = Number(process.hrtime.bigint() / 1_000_000n);
+  report.endedAtMs = nowMs();
 }
 
 async function startEdge({ role, host, port, record, isBusy }: LinkSpec, report: LinkReport): Promise<void> {
@@ -100,7 +115,12 @@ async function startEdge({ role, host, port, record, isBusy }: LinkSpec, report:
         if (text.includes(" disconnected: ")) ended(report, text);
       },
     },
-    { submit: ({ frames }) => take(frames) },
+    {
+      submit: ({ frames, ttlMs }) => {
+        if (ttlMs > 0) take(frames);
+        else report.late += frames.count;
+      },
+    },
   );
   await link.start();
   setInterval(() => {

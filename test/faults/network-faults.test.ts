@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { HubConnection } from "@canfleet/sdk";
 import { Network, networkProblem, slownessProblem } from "./network.ts";
 import type { LinkReport, LinkSpec } from "./link-process.ts";
+import { linkSpecs } from "./link-specs.ts";
 import { ask, kill, Rig, SOAK, spawn, until } from "./rig.ts";
 
 /** 100 batches/s of 2 kB: a busy machine keeps up. */
@@ -64,7 +65,7 @@ describe("faults of the network", { skip: networkProblem(), concurrency: true },
 
   it("R17 a half-open raw link is noticed at both ends in every form, idle or busy, and carries on", async (t) => {
     const network = await Network.start(t);
-    const [edgeSpecs, hostSpecs] = linkSpecs(network);
+    const [edgeSpecs, hostSpecs] = linkSpecs(network, ["neither", "edge", "host"]);
     const ends = await Promise.all([
       spawn("link-process.js", [JSON.stringify(edgeSpecs)], { within: network.far }),
       spawn("link-process.js", [JSON.stringify(hostSpecs)], { within: network.near }),
@@ -166,23 +167,6 @@ describe("faults of the network", { skip: networkProblem(), concurrency: true },
     assert.ok(memory < MAX_MEMORY_BYTES, `${memory} bytes`);
   });
 });
-
-/** All links of a test: each record form, dialled by either end, quiet or with frames from one end. */
-function linkSpecs(network: Network): [edges: LinkSpec[], hosts: LinkSpec[]] {
-  const edges: LinkSpec[] = [];
-  const hosts: LinkSpec[] = [];
-  let port = 5000;
-  for (const record of ["auto", 21, 29, 13] as const)
-    for (const dialler of ["edge", "host"] as const)
-      for (const busy of ["neither", "edge", "host"] as const) {
-        const common = { id: `${record}, ${dialler} dials, ${busy} sends`, port: port++, record };
-        const roleOf = (end: "edge" | "host") => (end === dialler ? ("dial" as const) : ("listen" as const));
-        const end = (name: "edge" | "host") => ({ end: name, role: roleOf(name), isBusy: busy === name });
-        edges.push({ ...common, ...end("edge"), host: network.nearAddress });
-        hosts.push({ ...common, ...end("host"), host: network.farAddress });
-      }
-  return [edges, hosts];
-}
 
 function segmentsIn(folder: string): number {
   return readdirSync(folder).filter((file) => file.endsWith(".spool")).length;

@@ -14,6 +14,8 @@ export interface WatchdogOptions {
 
 /** Looks at what the kernel holds, in the time after which a peer counts as dead that acknowledges none of it. */
 const LOOKS = 10;
+/** From so long without an acknowledgement on, the way counts as stalled, ms. */
+const STALLED_MS = 2_000;
 
 /**
  * Finds a peer that is no longer there: by its silence on the extended link, by bytes that it does not acknowledge on a
@@ -27,6 +29,7 @@ export class LinkWatchdog {
   #lastReceivedMs = this.#lastTickMs;
   #lastSentMs = this.#lastTickMs;
   #lookedAtMs = this.#lastTickMs;
+  #lateUntilMs = -Infinity;
   readonly #acks: AckWatch;
   /** Whether both ends send heartbeats. */
   isExtended = false;
@@ -53,8 +56,18 @@ export class LinkWatchdog {
     return performance.now() - this.#lastReceivedMs;
   }
 
+  /**
+   * Whether what comes now on a record link may have been held up: nothing that was sent there was acknowledged for 2 s
+   * or more, or that was so not longer ago than it lasted, as the peer repeats what was lost ever more seldom.
+   */
+  get mayBeLate(): boolean {
+    return performance.now() < this.#lateUntilMs;
+  }
+
   #tick(nowMs: number): void {
     const { timing } = this.#options;
+    const { unackedMs } = this.#acks;
+    if (unackedMs >= STALLED_MS) this.#lateUntilMs = nowMs + unackedMs;
     const sinceTickMs = nowMs - this.#lastTickMs;
     this.#lastTickMs = nowMs;
     if (sinceTickMs > timing.silenceMs / 2) {
@@ -67,7 +80,7 @@ export class LinkWatchdog {
     }
     if (this.#options.stalledMs(nowMs) > timing.stallMs) {
       this.#options.onDead(`it took nothing for ${timing.stallMs / 1000} s`);
-    } else if (!this.isExtended && this.#acks.unackedMs > timing.stallMs) {
+    } else if (!this.isExtended && unackedMs > timing.stallMs) {
       this.#options.onDead(`it acknowledged nothing for ${timing.stallMs / 1000} s`);
     } else if (this.isExtended && nowMs - this.#lastReceivedMs > timing.silenceMs) {
       this.#options.onDead(`it was silent for ${timing.silenceMs / 1000} s`);

@@ -102,7 +102,10 @@ export class RawPeer {
     this.#mode = mayUpgrade ? "holding" : "records";
     this.#recordSize = options.record === "auto" ? 21 : options.record;
     this.#records = new HostRecordStream(
-      { frames: (batch) => this.#submit(batch, DEFAULT_TTL_MS), hello: (rest) => this.#onHello(rest) },
+      {
+        frames: (batch) => this.#submit(batch, this.#watchdog.mayBeLate ? 0 : DEFAULT_TTL_MS),
+        hello: (rest) => this.#onHello(rest),
+      },
       mayUpgrade,
     );
     this.#items = new HostItemStream({
