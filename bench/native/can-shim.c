@@ -16,6 +16,7 @@
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -25,6 +26,7 @@
 #define WIRE_PORTS 100
 
 static bool is_can[MAX_FDS];
+static int index_of[MAX_FDS];
 
 /* The libc's own function, looked up once: the look-up costs as much as a system call. */
 #define REAL(name)                                                            \
@@ -66,11 +68,21 @@ static struct sockaddr_in local_port(int port) {
 int bind(int fd, const struct sockaddr *address, socklen_t length) {
   if (!known(fd)) return REAL(bind)(fd, address, length);
   /* Interface indexes begin at 1 (see ioctl). */
-  int number = ((const struct sockaddr_can *)address)->can_ifindex - 1;
+  index_of[fd] = ((const struct sockaddr_can *)address)->can_ifindex;
+  int number = index_of[fd] - 1;
   struct sockaddr_in here = local_port(base_port() + number);
   struct sockaddr_in wire = local_port(base_port() + WIRE_PORTS + number);
   if (REAL(bind)(fd, (struct sockaddr *)&here, sizeof here) < 0) return -1;
   return connect(fd, (struct sockaddr *)&wire, sizeof wire);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+  ssize_t n = REAL(recvmsg)(fd, message, flags);
+  if (n < 0 || !known(fd) || !message->msg_name || message->msg_namelen < sizeof(struct sockaddr_in)) return n;
+  struct sockaddr_can *from = message->msg_name;
+  from->can_family = AF_CAN;
+  from->can_ifindex = index_of[fd];
+  return n;
 }
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t length) {
@@ -95,6 +107,9 @@ int ioctl(int fd, unsigned long request, ...) {
       interface->ifr_ifindex = atoi(digits) + 1;
       return 0;
     }
+    case SIOCGIFNAME:
+      snprintf(interface->ifr_name, sizeof interface->ifr_name, "vcan%d", interface->ifr_ifindex - 1);
+      return 0;
     case SIOCGIFMTU:
       interface->ifr_mtu = CANFD_MTU;
       return 0;

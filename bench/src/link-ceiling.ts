@@ -1,4 +1,4 @@
-import type { LinkPath } from "./link-path.ts";
+import type { Fed, FeedOptions } from "./rig.ts";
 
 const FIRST_RATE = 2500;
 /** Doublings at most: 2500 to 2.56 million frames/s. */
@@ -9,8 +9,13 @@ const STEP_MS = 1000;
 /** A feeder that is slower than this share of the wanted rate tells nothing about it. */
 const FED_SHARE = 0.9;
 
+/** Anything that frames go through, or that takes them. */
+export interface Passable {
+  pass(feed: FeedOptions): Promise<{ fed: Fed; app: { frames: number } }>;
+}
+
 /** The highest rate in frames/s at which every frame arrives for a second. */
-export async function findCeiling(path: LinkPath): Promise<number> {
+export async function findCeiling(path: Passable): Promise<number> {
   let best = 0;
   let tooFast = FIRST_RATE;
   for (let step = 0; step < DOUBLINGS && (await passesAll(path, tooFast)); step++) {
@@ -27,11 +32,11 @@ export async function findCeiling(path: LinkPath): Promise<number> {
 }
 
 /** Each rate may fail once: other programs use the machine too. */
-async function passesAll(path: LinkPath, rate: number): Promise<boolean> {
+async function passesAll(path: Passable, rate: number): Promise<boolean> {
   return (await isLossless(path, rate)) || (await isLossless(path, rate));
 }
 
-async function isLossless(path: LinkPath, rate: number): Promise<boolean> {
+async function isLossless(path: Passable, rate: number): Promise<boolean> {
   const { fed, app } = await path.pass({ rate, ms: STEP_MS });
   return fed.sent / fed.seconds > FED_SHARE * rate && app.frames === fed.sent;
 }

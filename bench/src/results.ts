@@ -12,6 +12,7 @@ export const METRICS = {
   lossless: { title: "highest frames/s without loss", better: "more", digits: 0 },
   lostShare: { title: "lost %", better: "less", digits: 2 },
   relayUs: { title: "relay CPU s per 10⁶ frames", better: "less", digits: 1 },
+  readerUs: { title: "reader CPU s per 10⁶ frames", better: "less", digits: 1 },
   appUs: { title: "app CPU s per 10⁶ frames", better: "less", digits: 1 },
   hubUs: { title: "hub CPU s per 10⁶ frames", better: "less", digits: 1 },
   offeredShare: { title: "offered %", better: "more", digits: 0 },

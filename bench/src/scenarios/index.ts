@@ -1,4 +1,5 @@
 import type { BenchRun } from "../bench-run.ts";
+import { captureScenario } from "./capture.ts";
 import { fleetScenario } from "./fleet.ts";
 import { hubScenario } from "./hub.ts";
 import { idleScenario } from "./idle.ts";
@@ -13,6 +14,7 @@ import { wireScenario } from "./wire.ts";
 /** What can be measured, in the order in which it is. */
 export const SCENARIOS = {
   self: selfCheckScenario,
+  capture: captureScenario,
   link: linkScenario,
   send: sendScenario,
   tcpbus: tcpBusScenario,
@@ -32,6 +34,7 @@ export type ScenarioName = keyof typeof SCENARIOS;
 /** Those that need a bus: the others have no use for SocketCAN. */
 export const VCAN_SCENARIOS: ReadonlySet<ScenarioName> = new Set([
   "self",
+  "capture",
   "link",
   "send",
   "together",
