@@ -7,7 +7,7 @@ import { linkScenario, selfCheckScenario } from "./link.ts";
 import { memoryScenario } from "./memory.ts";
 import { scaleScenario } from "./scale.ts";
 import { sendScenario } from "./send.ts";
-import { tcpBusScenario } from "./tcpbus.ts";
+import { appScenario } from "./app.ts";
 import { enduranceScenario, fdScenario, togetherScenario } from "./together.ts";
 import { wireScenario } from "./wire.ts";
 
@@ -17,7 +17,7 @@ export const SCENARIOS = {
   capture: captureScenario,
   link: linkScenario,
   send: sendScenario,
-  tcpbus: tcpBusScenario,
+  app: appScenario,
   hub: hubScenario,
   fleet: fleetScenario,
   scale: scaleScenario,
