@@ -6,9 +6,14 @@ import { describeMachine } from "./machine.ts";
 import { readOptions, USAGE, type Options } from "./options.ts";
 import { ROOT_FOLDER } from "./paths.ts";
 import { missingPeers } from "./peers.ts";
+import { plotSvg } from "./plot.ts";
 import { reportMarkdown, writeInto, type Report, type RigResult } from "./report.ts";
 import { tabulate } from "./results.ts";
 import { SCENARIOS, VCAN_SCENARIOS } from "./scenarios/index.ts";
+
+/** Options that write something; those with a file may have it in the next argument. */
+const FILE_OUTPUTS: ReadonlySet<string> = new Set(["--json", "--svg"]);
+const OUTPUTS: ReadonlySet<string> = new Set([...FILE_OUTPUTS, "--write"]);
 
 const log = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -32,7 +37,11 @@ async function main(args: string[]): Promise<void> {
   const report = options.from.length > 0 ? joinReports(options.from) : await measure(options, args);
   process.stdout.write(reportMarkdown(report));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (options.write) writeInto(join(ROOT_FOLDER, "docs", "performance.md"), report);
+  if (options.svg !== undefined) writeFileSync(options.svg, plotSvg(report));
+  if (options.write) {
+    writeInto(join(ROOT_FOLDER, "docs", "performance.md"), report);
+    writeFileSync(join(ROOT_FOLDER, "docs", "performance.svg"), plotSvg(report));
+  }
 }
 
 async function measure(options: Options, args: readonly string[]): Promise<Report> {
@@ -68,7 +77,7 @@ function joinRigs(first: RigResult, second: RigResult): RigResult {
 
 /** The guest's figures come back by a file of its own; what is to be written is written here. */
 function withoutOutputs(args: readonly string[]): string[] {
-  return args.filter((argument, i) => argument !== "--write" && argument !== "--json" && args[i - 1] !== "--json");
+  return args.filter((argument, i) => !OUTPUTS.has(argument.split("=")[0]!) && !FILE_OUTPUTS.has(args[i - 1] ?? ""));
 }
 
 await main(process.argv.slice(2));

@@ -10,9 +10,11 @@ export interface Options {
   feedMs: number;
   peers: Peers;
   json: string | undefined;
+  /** Where plots of the figures go. */
+  svg: string | undefined;
   /** Results of earlier runs, to be shown instead of measuring. */
   from: string[];
-  /** Puts the figures into docs/performance.md. */
+  /** Puts the figures into docs/performance.md, and plots of them beside it. */
   write: boolean;
 }
 
@@ -24,8 +26,9 @@ Scenarios: ${Object.keys(SCENARIOS).join(", ")}. Default: all.
   --repeats N            how often each contender has its turn. Default 5.
   --seconds S            length of one paced feed. Default 3.
   --json FILE            write the figures as JSON
+  --svg FILE             draw plots of the native figures, as SVG
   --from FILE            show what an earlier run wrote with --json instead; several are joined
-  --write                put the figures into docs/performance.md
+  --write                put the figures into docs/performance.md and their plots into docs/performance.svg
   --seed-client FILE     socketsocketcan's C++ client; twice for one of 32 bits and one of 64
   --seed-python FOLDER   the folder with socketsocketcan's Python package
   --python FILE          a Python that has python-can
@@ -44,6 +47,7 @@ export function readOptions(args: string[]): Options | string {
         repeats: text,
         seconds: text,
         json: text,
+        svg: text,
         "seed-client": { type: "string", multiple: true },
         "seed-python": text,
         python: text,
@@ -61,6 +65,7 @@ export function readOptions(args: string[]): Options | string {
       feedMs: positive("seconds", values.seconds ?? "3") * 1000,
       peers: findPeers(values),
       json: values.json,
+      svg: values.svg,
       from: values.from ?? [],
       write: values.write ?? false,
     };

@@ -25,12 +25,18 @@ const TITLES = {
   vcan: "SocketCAN itself (vcan) in a user-mode kernel: one CPU, system calls 5 to 50 times dearer",
 };
 
+/** Where and when it was measured, in two lines. */
+export function machineText(machine: Machine): [where: string, what: string] {
+  const { cpu, cores, memoryGb, kernel, node, commit, isModified, load, date } = machine;
+  return [
+    `${cores} × ${cpu}, ${memoryGb} GB, Linux ${kernel}, Node ${node}`,
+    `commit ${commit}${isModified ? " with changes" : ""}, ${date} UTC, load ${load.toFixed(1)} at the start`,
+  ];
+}
+
 /** The whole report in Markdown. */
 export function reportMarkdown({ machine, remarks, rigs }: Report): string {
-  const { cpu, cores, memoryGb, kernel, node, commit, isModified, load, date } = machine;
-  const where = `${cores} × ${cpu}, ${memoryGb} GB, Linux ${kernel}, Node ${node}`;
-  const what = `commit ${commit}${isModified ? " with changes" : ""}, ${date} UTC, load ${load.toFixed(1)} at the start`;
-  const parts = [`${where}; ${what}.`, ...remarks.map((remark) => `- ${remark}`)];
+  const parts = [`${machineText(machine).join("; ")}.`, ...remarks.map((remark) => `- ${remark}`)];
   for (const { rig, repeats, tables, failures } of rigs) {
     parts.push(`### ${TITLES[rig]}`, `Medians of ${repeats}, (least–most), **× the first row's of the same repeat**.`);
     parts.push(...tables.map(toMarkdown), ...failures.map((failure) => `- failed: ${failure}`));
