@@ -31,6 +31,21 @@ describe("the slope of a soak", () => {
     assert.ok(Math.abs(perHour) < error, `${perHour} ± ${error}`);
   });
 
+  it("takes no slow wave for growth, and no growth for a wave", () => {
+    let state = 1;
+    const random = (): number => (state = (state * 48_271) % 0x7fffffff) / 0x7fffffff - 0.5;
+    let taken = 0;
+    for (let series = 0; series < 200; series++) {
+      let wave = 0;
+      const values = Array.from({ length: 240 }, () => (wave = 0.9 * wave + random()));
+      const slope = slopeOf(values.map((value, i) => ({ hours: i / 720, value })));
+      if (Math.abs(slope.perHour) > 3 * slope.error) taken++;
+      const growing = slopeOf(values.map((value, i) => ({ hours: i / 720, value: value + i / 10 })));
+      assert.ok(growing.perHour > 3 * growing.error, "72 an hour");
+    }
+    assert.ok(taken <= 10, `${taken} of 200 waves`);
+  });
+
   it("is not known from two samples", () => {
     assert.equal(slopeOf([1, 2].map((hours) => ({ hours, value: hours }))).error, Infinity);
   });

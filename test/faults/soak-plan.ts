@@ -51,7 +51,13 @@ export interface Sample {
   value: number;
 }
 
-/** Straight line through samples, by least squares. */
+/**
+ * Straight line through samples at even times, by least squares.
+ *
+ * Memory moves in waves of garbage collection, so that neighbours say much the same: as many samples count as would be
+ * independent of each other, n (1 - r) / (1 + r) with r the correlation of neighbours (Santer et al. 2000,
+ * doi:10.1029/1999JD901105, 2.1).
+ */
 export interface Slope {
   perHour: number;
   /** Standard error of `perHour`; Infinity where there are too few samples to tell. */
@@ -70,9 +76,17 @@ export function slopeOf(samples: readonly Sample[]): Slope {
     common += (hours - meanHours) * (value - meanValue);
   }
   const perHour = common / spread;
-  const rest = samples.reduce(
-    (sum, { hours, value }) => sum + (value - meanValue - perHour * (hours - meanHours)) ** 2,
-    0,
-  );
-  return { perHour, error: Math.sqrt(rest / (n - 2) / spread) };
+  const residuals = samples.map(({ hours, value }) => value - meanValue - perHour * (hours - meanHours));
+  const rest = residuals.reduce((sum, residual) => sum + residual ** 2, 0);
+  const independent = n * independentShare(residuals, rest);
+  return { perHour, error: independent > 2 ? Math.sqrt(rest / (independent - 2) / spread) : Infinity };
+}
+
+/** How much of each value its neighbour does not say already, 0 to 1. */
+function independentShare(residuals: readonly number[], squares: number): number {
+  if (squares === 0) return 1;
+  let common = 0;
+  for (let i = 1; i < residuals.length; i++) common += residuals[i]! * residuals[i - 1]!;
+  const correlation = Math.min(1, Math.max(0, common / squares));
+  return (1 - correlation) / (1 + correlation);
 }
