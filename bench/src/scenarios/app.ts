@@ -6,7 +6,7 @@ import { startHub } from "../broker.ts";
 import type { Child } from "../child.ts";
 import { startApp, startPythonApp } from "../link-path.ts";
 import { costOf } from "../process-cost.ts";
-import type { AppReport } from "../programs/app.ts";
+import type { AppReport } from "../frame-meter.ts";
 import type { Measures } from "../results.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { periodicTraffic } from "../traffic.ts";

@@ -3,7 +3,7 @@ import type { BenchRun, Contender } from "../bench-run.ts";
 import { seedRecord, startApp, startEdge, startSeedClient } from "../link-path.ts";
 import { programPath } from "../paths.ts";
 import { costOf } from "../process-cost.ts";
-import type { AppReport } from "../programs/app.ts";
+import type { AppReport } from "../frame-meter.ts";
 import type { SentReport } from "../programs/sender.ts";
 import type { Measures } from "../results.ts";
 import type { Rig } from "../rig.ts";

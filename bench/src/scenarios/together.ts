@@ -3,7 +3,7 @@ import { startHub } from "../broker.ts";
 import type { Child } from "../child.ts";
 import { LinkPath, startApp, startEdge, untilPassing, WARM_UP, type Passage } from "../link-path.ts";
 import { costOf } from "../process-cost.ts";
-import type { AppReport } from "../programs/app.ts";
+import type { AppReport } from "../frame-meter.ts";
 import type { Measures } from "../results.ts";
 import type { Rig } from "../rig.ts";
 import { pacedMeasures } from "./link.ts";
