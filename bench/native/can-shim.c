@@ -85,6 +85,12 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   return n;
 }
 
+/* Broadcast manager sockets are connected instead of bound; here no frame comes to them. */
+int connect(int fd, const struct sockaddr *address, socklen_t length) {
+  if (known(fd) && address->sa_family == AF_CAN) return 0;
+  return REAL(connect)(fd, address, length);
+}
+
 int setsockopt(int fd, int level, int name, const void *value, socklen_t length) {
   if (known(fd) && level == SOL_CAN_RAW) return 0;
   return REAL(setsockopt)(fd, level, name, value, length);
