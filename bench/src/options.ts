@@ -33,6 +33,8 @@ Scenarios: ${Object.keys(SCENARIOS).join(", ")}. Default: all.
   --seed-python FOLDER   the folder with socketsocketcan's Python package
   --python FILE          a Python that has python-can
   --mosquitto FILE
+  --cannelloni FILE
+  --socketcand FILE
 `;
 
 /** What the command line asks for, or what is wrong with it. */
@@ -52,6 +54,8 @@ export function readOptions(args: string[]): Options | string {
         "seed-python": text,
         python: text,
         mosquitto: text,
+        cannelloni: text,
+        socketcand: text,
         from: { type: "string", multiple: true },
         write: { type: "boolean" },
       },

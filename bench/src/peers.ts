@@ -13,6 +13,8 @@ export interface Peers {
   /** A Python that has python-can. */
   python: string | undefined;
   mosquitto: string | undefined;
+  cannelloni: string | undefined;
+  socketcand: string | undefined;
   candump: string | undefined;
 }
 
@@ -21,6 +23,8 @@ export interface PeerPaths {
   "seed-python"?: string | undefined;
   python?: string | undefined;
   mosquitto?: string | undefined;
+  cannelloni?: string | undefined;
+  socketcand?: string | undefined;
 }
 
 /** Takes the peers that were named, and looks for the others on PATH. */
@@ -30,6 +34,8 @@ export function findPeers(paths: PeerPaths): Peers {
     seedPython: given(paths["seed-python"]),
     python: given(paths.python) ?? onPath("python3"),
     mosquitto: given(paths.mosquitto) ?? onPath("mosquitto"),
+    cannelloni: given(paths.cannelloni) ?? onPath("cannelloni"),
+    socketcand: given(paths.socketcand) ?? onPath("socketcand"),
     candump: onPath("candump"),
   };
 }
@@ -40,6 +46,8 @@ export function missingPeers(peers: Peers): string[] {
     [peers.seedClients[0], "socketsocketcan's C++ client (--seed-client FILE)"],
     [peers.seedPython, "socketsocketcan's Python TCPBus (--seed-python FOLDER)"],
     [peers.mosquitto, "mosquitto (--mosquitto FILE)"],
+    [peers.cannelloni, "cannelloni (--cannelloni FILE)"],
+    [peers.socketcand, "socketcand (--socketcand FILE)"],
     [peers.candump, "candump (Debian: can-utils)"],
   ];
   return hints.filter(([peer]) => peer === undefined).map(([, text]) => `left out, not found: ${text}`);

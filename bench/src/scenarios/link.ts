@@ -12,12 +12,15 @@ import {
   type Passage,
 } from "../link-path.ts";
 import { findCeiling } from "../link-ceiling.ts";
+import { startCannelloniPath, startSocketcandPath } from "../peer-path.ts";
 import type { Measures } from "../results.ts";
 import type { Rig } from "../rig.ts";
 
 /** Fastest first: by the slow one, which has few wake-ups, Node has compiled what runs at each. */
 const RATES = [20_000, 8000, 1000];
 const SATURATED_MS = 1500;
+/** As long as canfleet's edge gathers by default. */
+const CANNELLONI_SHORT_US = 1000;
 
 /** Capture → raw link → app: cost and latency at given rates, and what goes through at most. */
 export async function linkScenario(run: BenchRun): Promise<void> {
@@ -46,6 +49,7 @@ function contendersOf(run: BenchRun): { name: string; start: Start }[] {
       contenders.push({ name: "seed client → seed's Python TCPBus", start });
     }
   }
+  contenders.push(...otherRelays(run));
   const edges: { name: string; start: Start }[] = [
     { name: "edge, 1 ms gathered (default) → TCPBus", start: (rig) => startEdgePath(rig, {}) },
     { name: "edge, at once → TCPBus", start: (rig) => startEdgePath(rig, { gatherMs: 0 }) },
@@ -55,6 +59,25 @@ function contendersOf(run: BenchRun): { name: string; start: Start }[] {
     edges.push({ name: "edge, 3 ms gathered → TCPBus", start: (rig) => startEdgePath(rig, { gatherMs: 3 }) });
   }
   return [...contenders, ...edges];
+}
+
+/** Relays with formats of their own, and an app that reads those. */
+function otherRelays(run: BenchRun): { name: string; start: Start }[] {
+  const { cannelloni, socketcand } = run.options.peers;
+  const relays: { name: string; start: Start }[] = [];
+  if (cannelloni !== undefined) {
+    const startWith = (timeoutUs?: number) => async (rig: Rig) =>
+      passing(await startCannelloniPath(rig, cannelloni, timeoutUs));
+    relays.push({ name: "cannelloni (UDP), 100 ms gathered (default) → app", start: startWith() });
+    relays.push({ name: "cannelloni (UDP), 1 ms gathered → app", start: startWith(CANNELLONI_SHORT_US) });
+  }
+  if (socketcand !== undefined) {
+    relays.push({
+      name: "socketcand → app",
+      start: async (rig) => passing(await startSocketcandPath(rig, socketcand)),
+    });
+  }
+  return relays;
 }
 
 /** canfleet's edge and app, over the extended link. */
