@@ -18,6 +18,9 @@ const HUB_TITLE = /^hub, (?<bytes>\d+) bytes to (?<x>\d+) subscribers?$/;
 const PEER_LOOKS: readonly Look[] = [
   { colour: "#d55e00", corners: 4, turn: 0.125 },
   { colour: "#882255", corners: 3, turn: 0.5 },
+  { colour: "#7f5f00", corners: 5, turn: 0 },
+  { colour: "#4b0092", corners: 3, turn: 0.25 },
+  { colour: "#8b3a1e", corners: 6, turn: 0.25 },
 ];
 const OWN_LOOKS: readonly Look[] = [
   { colour: "#0072b2", corners: 24, turn: 0 },

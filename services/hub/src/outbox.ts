@@ -25,7 +25,11 @@ export class Outbox {
   #corked = false;
   #takenBytes = 0;
   #lastTakenAtMs: number;
+  /** The queue was more than half full since the last look. */
+  #wasFull = false;
+  /** Since when it has been so again and again, and when it last was. */
   #fullSinceMs: number | undefined;
+  #fullAtMs = 0;
 
   constructor(conn: Duplex, turn: TurnEnd, limits: OutboxLimits, nowMs: number) {
     this.#conn = conn;
@@ -42,6 +46,8 @@ export class Outbox {
   /** Whether this many bytes more stay within the bound. An empty queue takes a message of any size. */
   hasRoomFor(bytes: number): boolean {
     const queued = this.#conn.writableLength;
+    if (queued === 0) this.#fullSinceMs = undefined;
+    else if (queued + bytes > this.#limits.maxQueuedBytes / 2) this.#wasFull = true;
     return queued === 0 || queued + bytes <= this.#limits.maxQueuedBytes;
   }
 
@@ -78,7 +84,9 @@ export class Outbox {
   /**
    * Judges whether the peer reads; to be called about once a second.
    *
-   * Progress is measured by what was taken, not by `drain`: under constant load a healthy buffer is never empty.
+   * Progress is measured by what was taken, not by `drain`: under constant load a healthy buffer is never empty. A stream
+   * counts a write as taken when all of it was, so that the queue of a slow peer falls and rises in large steps: it is slow
+   * when it is never empty and is more than half full again within half of the time allowed.
    */
   verdict(nowMs: number): EvictionReason | undefined {
     const queued = this.#conn.writableLength;
@@ -87,11 +95,21 @@ export class Outbox {
       this.#takenBytes = Math.max(taken, this.#takenBytes);
       this.#lastTakenAtMs = nowMs;
     }
-    if (queued <= this.#limits.maxQueuedBytes / 2) this.#fullSinceMs = undefined;
-    else this.#fullSinceMs ??= nowMs;
+    this.#noteFullness(queued, nowMs);
     if (nowMs - this.#lastTakenAtMs >= this.#limits.stallMs) return "stalled";
     if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs >= this.#limits.slowMs) return "slow";
     return undefined;
+  }
+
+  #noteFullness(queued: number, nowMs: number): void {
+    const isFull = queued > 0 && (this.#wasFull || queued > this.#limits.maxQueuedBytes / 2);
+    this.#wasFull = false;
+    if (isFull) {
+      this.#fullSinceMs ??= nowMs;
+      this.#fullAtMs = nowMs;
+    } else if (queued === 0 || nowMs - this.#fullAtMs >= this.#limits.slowMs / 2) {
+      this.#fullSinceMs = undefined;
+    }
   }
 }
 
