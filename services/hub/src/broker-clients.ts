@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Publication } from "./authorization.ts";
 import { transportOf } from "./mqtt5/mqtt5-stream.ts";
 
 /** What is looked at of the broker's clients here. */
@@ -24,6 +25,12 @@ export async function pollFor(limitMs: number, isSo: () => boolean): Promise<voi
 /** A payload as the broker has it: text only for some wills. */
 export function bytesOf(payload: string | Buffer): Buffer {
   return typeof payload === "string" ? Buffer.from(payload) : payload;
+}
+
+/** What a client publishes, or will. */
+export function publicationOf(packet: { topic: string; payload: string | Buffer; retain?: boolean }): Publication {
+  const { topic, payload, retain = false } = packet;
+  return { topic, payload: bytesOf(payload), retain };
 }
 
 /** The socket below a client, whatever lies between. */

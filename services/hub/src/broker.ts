@@ -12,6 +12,7 @@ import {
   boundedKeepalive,
   addressOfSocket,
   bytesOf,
+  publicationOf,
   nameOf,
   pollFor,
   quoted,
@@ -129,11 +130,11 @@ export class Broker {
   #setHooks(): void {
     const aedes = this.#aedes;
     aedes.preConnect = (client, packet, callback) => {
+      // Aedes goes on in a later turn, and would meanwhile handle what came behind CONNECT as if it were accepted.
+      (client as unknown as WorkingClient).pause();
       this.#delivery.install(client, client.conn instanceof Mqtt5Stream ? client.conn.session : undefined);
       packet.keepalive = boundedKeepalive(packet.keepalive, this.#options.limits.maxKeepaliveMs);
-      const { will } = packet;
-      if (will)
-        this.#wills.set(client, { topic: will.topic, payload: bytesOf(will.payload), retain: will.retain ?? false });
+      if (packet.will) this.#wills.set(client, publicationOf(packet.will));
       callback(null, true);
     };
     aedes.authenticate = (client, username, password, done) => {
@@ -271,7 +272,7 @@ export class Broker {
     if (refusal) return refusal;
     if (retain && !this.#bounds.mayRetain(topic, payload.length)) return "full";
     const identity = client ? this.#identities.get(client) : undefined;
-    const message = { topic, payload: bytesOf(payload), retain };
+    const message = publicationOf(packet);
     if (!identity || !this.#options.authorization.mayPublish(identity, message)) return "identity";
     return this.#refuseSend(identity, packet);
   }

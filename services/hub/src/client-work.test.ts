@@ -31,6 +31,27 @@ function countBegun(t: TestContext): () => number {
 }
 
 describe("the work of a client", () => {
+  it("does what comes right behind CONNECT only when that is accepted", async (t) => {
+    const { broker } = await startBroker(t);
+    const connection = new Connection();
+    t.after(() => connection.destroy());
+    const packet = connectPacket("c1");
+    const read = connection.read.bind(connection);
+    let reads = 0;
+    // Read first to see which version it is, and put back; then by the broker, whose next turn comes after this.
+    connection.read = (size) => {
+      const chunk = read(size) as Buffer | null;
+      if (chunk?.length === packet.length && ++reads === 2) {
+        process.nextTick(() => connection.push(subscribePacket("a/#", 0)));
+      }
+      return chunk;
+    };
+    broker.handle(connection);
+    connection.push(packet);
+    await until("both answers", () => connection.received.length >= 9);
+    assert.deepEqual([...connection.received], [0x20, 2, 0, 0, 0x90, 3, 0, 1, 0]);
+  });
+
   it("is done after each packet that is answered, and is not begun by a plain publish", async (t) => {
     const begun = countBegun(t);
     const { broker } = await startBroker(t);

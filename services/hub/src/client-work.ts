@@ -7,6 +7,8 @@ export interface WorkingClient {
   /** Called once for each packet, when all that it causes is done, and by `resume`. */
   _nextBatch: (error?: Error) => void;
   _paused?: boolean;
+  /** No more is read from now on, until `resume`. */
+  pause: () => void;
   /** Called at the end of CONNECT, besides `_nextBatch`. */
   resume: () => void;
   _keepaliveInterval: number;
