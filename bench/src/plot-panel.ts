@@ -41,7 +41,7 @@ export interface Point {
   whisker?: Range;
 }
 
-export const PANEL_WIDTH = 1000;
+export const PANEL_WIDTH = 1060;
 export const PANEL_HEIGHT = 380;
 
 const PLOT = { left: 90, right: 650, top: 56, bottom: 316 };
