@@ -57,6 +57,7 @@ async function judge(
     const { written, taken } = ratesAt(ms);
     for (let left = written; left > 0; left -= 2_000) {
       if (outbox.hasRoomFor(2_000)) outbox.write(new Uint8Array(2_000));
+      else outbox.droppedMessages++;
     }
     await turn();
     peer.reads(taken);
@@ -76,6 +77,11 @@ describe("whether a peer is too slow", () => {
       assert.ok(verdict.ms <= fullMs + LIMITS.slowMs + 15_000, `${verdict.reason} after ${verdict.ms} ms`);
     });
   }
+
+  it("finds one whose queue is full, then empty, then full again", async () => {
+    const verdict = await judge(200, () => ({ written: 500_000, taken: 50_000 }));
+    assert.ok(verdict && verdict.ms <= 90_000, JSON.stringify(verdict));
+  });
 
   it("leaves one alone that falls behind with each burst and is even again before the next", async () => {
     const burst = (ms: number): Rates => ({ written: ms % 10_000 === 0 ? 3_500_000 : 10_000, taken: 100_000 });

@@ -30,6 +30,8 @@ export class Outbox {
   /** Since when it has been so again and again, and when it last was. */
   #fullSinceMs: number | undefined;
   #fullAtMs = 0;
+  /** Messages that had been dropped when it began to be so. */
+  #droppedBefore = 0;
 
   constructor(conn: Duplex, turn: TurnEnd, limits: OutboxLimits, nowMs: number) {
     this.#conn = conn;
@@ -46,7 +48,7 @@ export class Outbox {
   /** Whether this many bytes more stay within the bound. An empty queue takes a message of any size. */
   hasRoomFor(bytes: number): boolean {
     const queued = this.#conn.writableLength;
-    if (queued === 0) this.#fullSinceMs = undefined;
+    if (queued === 0) this.#forgetFullness();
     else if (queued + bytes > this.#limits.maxQueuedBytes / 2) this.#wasFull = true;
     return queued === 0 || queued + bytes <= this.#limits.maxQueuedBytes;
   }
@@ -86,7 +88,7 @@ export class Outbox {
    *
    * Progress is measured by what was taken, not by `drain`: under constant load a healthy buffer is never empty. A stream
    * counts a write as taken when all of it was, so that the queue of a slow peer falls and rises in large steps: it is slow
-   * when it is never empty and is more than half full again within half of the time allowed.
+   * when it is more than half full again within half of the time allowed, and messages are dropped or it is never empty.
    */
   verdict(nowMs: number): EvictionReason | undefined {
     const queued = this.#conn.writableLength;
@@ -97,7 +99,8 @@ export class Outbox {
     }
     this.#noteFullness(queued, nowMs);
     if (nowMs - this.#lastTakenAtMs >= this.#limits.stallMs) return "stalled";
-    if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs >= this.#limits.slowMs) return "slow";
+    const isFull = this.#fullSinceMs !== undefined && this.#fullAtMs === nowMs;
+    if (isFull && nowMs - this.#fullSinceMs! >= this.#limits.slowMs) return "slow";
     return undefined;
   }
 
@@ -105,11 +108,19 @@ export class Outbox {
     const isFull = queued > 0 && (this.#wasFull || queued > this.#limits.maxQueuedBytes / 2);
     this.#wasFull = false;
     if (isFull) {
+      if (this.#fullSinceMs === undefined) this.#droppedBefore = this.droppedMessages;
       this.#fullSinceMs ??= nowMs;
       this.#fullAtMs = nowMs;
-    } else if (queued === 0 || nowMs - this.#fullAtMs >= this.#limits.slowMs / 2) {
+    } else if (nowMs - this.#fullAtMs >= this.#limits.slowMs / 2) {
       this.#fullSinceMs = undefined;
+    } else if (queued === 0) {
+      this.#forgetFullness();
     }
+  }
+
+  /** It is empty: who misses nothing keeps up. */
+  #forgetFullness(): void {
+    if (this.droppedMessages === this.#droppedBefore) this.#fullSinceMs = undefined;
   }
 }
 
